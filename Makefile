@@ -1,0 +1,42 @@
+# make demo    both engines, a shop with a live workload, the bridge (the README's first command)
+# make test    lint and all tests (the README's second command)
+# make build   static binaries in bin/
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  = -s -w -X main.version=$(VERSION)
+TOOLS    = go tool -modfile=tools/go.mod
+TIMEOUT ?= 15m
+
+.PHONY: all build demo test unit lint static fmt golden soak clean
+all: build
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/tidemark ./cmd/tidemark
+	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/tidemark-engine ./cmd/tidemark-engine
+
+demo: build
+	bin/tidemark demo $(ARGS)
+
+test: lint static unit
+
+# Packages one after the other: each starts engines of its own, and two cores are soon busy.
+unit:
+	go test -race -p 1 -timeout $(TIMEOUT) ./...
+
+lint:
+	$(TOOLS) golangci-lint run ./...
+
+# cmd/tidemark has to run on any Linux, and only cmd/tidemark-engine may know purego.
+static: build
+	@if readelf -l bin/tidemark | grep -q INTERP; then echo "bin/tidemark is not static"; exit 1; fi
+	@if go list -deps ./cmd/tidemark | grep -q ebitengine/purego; then echo "cmd/tidemark imports purego"; exit 1; fi
+
+fmt:
+	$(TOOLS) golangci-lint fmt ./...
+
+# Rewrites the golden files after a change of SQL; read the diff.
+golden:
+	go test ./sql -rewrite
+
+clean:
+	rm -rf bin
