@@ -1,0 +1,1 @@
+SELECT count() FROM {{.Changes}} WHERE `_chunk` = {piece:UInt64}

@@ -1,0 +1,20 @@
+CREATE TABLE IF NOT EXISTS {{.Changes}}
+(
+{{- range .Columns}}
+    {{ident .Name}} {{.Type.Name}},
+{{- end}}
+    `_chunk` UInt64,
+    `_lsn` UInt64,
+    `_ordinal` UInt64,
+    `_insert` UInt8,
+    `_live` UInt8,
+    `_unchanged` Array(UInt16)
+{{- range $i, $c := .KeyColumns}},
+    {{source $i}} {{$c.Type.Name}}
+{{- end}}
+)
+ENGINE = MergeTree
+PARTITION BY `_chunk`
+ORDER BY {{tuple .Key}}
+SETTINGS {{durable}}
+COMMENT {{literal (print "tidemark: the changes of the tick under way to " .Source)}}

@@ -1,0 +1,15 @@
+CREATE TABLE IF NOT EXISTS {{.Name}}
+(
+{{- range .Columns}}
+    {{ident .Name}} {{.Type.Name}},
+{{- end}}
+    `_chunk` UInt64
+{{- if .KeyIndex}},
+    INDEX `_key` {{exprs .Key}} TYPE bloom_filter GRANULARITY 1
+{{- end}}
+)
+ENGINE = MergeTree
+PARTITION BY {{.PartitionBy}}
+ORDER BY {{tuple .OrderBy}}
+SETTINGS {{durable}}, allow_nullable_key = 1
+COMMENT {{literal .Comment}}

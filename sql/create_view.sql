@@ -1,0 +1,44 @@
+CREATE OR REPLACE VIEW {{.View}}
+(
+{{- range $i, $c := .Columns}}{{if $i}},{{end}}
+    {{ident $c.Name}} {{$c.Type.Name}}
+{{- end}}
+)
+SQL SECURITY INVOKER
+AS
+SELECT {{defaults .Columns}} FROM system.one
+WHERE throwIf(NOT mapContains({{tables}}, {{literal .Name}}), {{literal .NotYet}})
+    OR throwIf(NOT getSetting('use_partition_pruning'), {{literal .NoPruning}})
+    OR {{epoch}} = 0
+UNION ALL
+SELECT {{columns .Columns}} FROM {{.Historic}}
+WHERE indexHint(`_chunk` IN {{state}}.clean)
+UNION ALL
+SELECT {{columns .Columns}} FROM {{.Historic}}
+WHERE indexHint(`_chunk` IN {{state}}.dirty)
+    AND (`_chunk`, {{hidden .Key}}) NOT IN (SELECT `_of`, {{idents .Key}} FROM {{.Masks}} WHERE `_chunk` IN {{state}}.masks)
+UNION ALL
+SELECT {{columns .Columns}} FROM {{.Late}}
+WHERE indexHint(`_chunk` IN {{state}}.late)
+UNION ALL
+SELECT {{columns .Columns}} FROM {{.RT}}
+WHERE indexHint(`_chunk` IN {{state}}.rt)
+UNION ALL
+SELECT {{guarded .Columns}}
+FROM
+(
+    SELECT throwIf(sum(n) != {{state}}.rows, {{literal .Outlived}}) AS `_outlived`
+    FROM
+    (
+        SELECT count() AS n FROM {{.Historic}} WHERE `_chunk` IN {{state}}.clean
+        UNION ALL
+        SELECT count() AS n FROM {{.Historic}} WHERE `_chunk` IN {{state}}.dirty
+        UNION ALL
+        SELECT count() AS n FROM {{.Masks}} WHERE `_chunk` IN {{state}}.masks
+        UNION ALL
+        SELECT count() AS n FROM {{.Late}} WHERE `_chunk` IN {{state}}.late
+        UNION ALL
+        SELECT count() AS n FROM {{.RT}} WHERE `_chunk` IN {{state}}.rt
+    )
+)
+WHERE `_outlived` = 1

@@ -1,0 +1,1 @@
+ALTER TABLE {{.Name}} {{range $i, $p := .Partitions}}{{if $i}}, {{end}}DROP PARTITION ID {{literal $p}}{{end}}

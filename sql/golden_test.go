@@ -1,0 +1,128 @@
+package sql
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var rewrite = flag.Bool("rewrite", false, "rewrite the golden files")
+
+// column maps a PostgreSQL type as the bridge does.
+func column(t *testing.T, name string, oid uint32, typmod int32, notNull bool) Column {
+	t.Helper()
+	typ, err := MapType(SourceColumn{Name: name, TypeOID: oid, TypeMod: typmod, TypeName: "t", NotNull: notNull}, "America/New_York", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Column{Name: name, Type: typ}
+}
+
+const oidText = 25
+
+// goldenTables are the kinds of tables that statements differ for.
+func goldenTables(t *testing.T) map[string]TableConfig {
+	id := column(t, "id", oidInt8, -1, true)
+	price := column(t, "price", oidNumeric, 12<<16|2+4, true)
+	at := column(t, "created_at", oidTimestampTZ, -1, true)
+	local := column(t, "mtime", oidTimestamp, -1, false)
+	day := column(t, "day", oidDate, -1, true)
+	note := column(t, "no`te'\\", oidText, -1, false)
+	return map[string]TableConfig{
+		"sales":     {Source: "public.sales", Columns: []Column{id, at, price, note}, Key: []string{"id"}, Date: "created_at", OrderBy: []string{"price", "created_at"}},
+		"composite": {Source: "public.composite", Columns: []Column{id, day, price}, Key: []string{"day", "id"}, Date: "day", PartitionBy: "month"},
+		"keyless":   {Source: "public.keyless", Columns: []Column{price, local}, Date: "mtime", PartitionBy: "hour"},
+		"stores":    {Source: "we`ird.stores", Columns: []Column{id, note}, Key: []string{"id"}},
+	}
+}
+
+func tableStatements(t *Table) []Statement {
+	out := append(t.CreateTables(), t.CreateView(),
+		t.InsertChanges(), t.InsertUnresolved(), t.InsertChunk(RT), t.InsertChunk(Historic),
+		t.ResolveUnchanged(), t.CompactChanges(), t.CountChanges(), t.CountLookups(), t.Locate(),
+		t.MaskHistoric(), t.CountMasks(), t.MergeMasks(), t.Rewrite(RT), t.Rewrite(Late),
+		t.CountChunks(RT), t.CountChunks(Historic), t.Roll(), t.Keep(), t.RollChecksum(RT), t.RollChecksum(Historic),
+		t.CheckInvariants(), t.DropPartitions(RT, []string{"1"}), t.DropPartitions(Historic, []string{"20260101-1", "20260102-1"}))
+	return out
+}
+
+func databaseStatements(d Database) []Statement {
+	out := append(d.CreateDatabases(), d.CreateMarks()...)
+	out = append(out, d.CreateCurrent(), d.ReadMark(), d.ReadMarkFormat(), d.NewestMark(), d.ListMarks(), d.InsertMark(),
+		d.ArchiveMarks(), d.ListChunks(), d.OldestQuery(), d.KillOlderTerms(), d.DropMarks([]string{"0"}), d.FindTable(),
+		d.ListColumns(), d.CheckGrant(Privileges()[0], string(d)), d.ServerClock(), d.ShowInstants("America/New_York"), d.SelfCheck([]string{"`shop`.`sales`"}), d.ListDefiners())
+	return append(out, d.Drop([]string{"sales"})...)
+}
+
+func TestGolden(t *testing.T) {
+	seen := map[string]bool{}
+	check := func(name string, statements []Statement) {
+		t.Helper()
+		var b strings.Builder
+		for _, s := range statements {
+			seen[s.Name+".sql"] = true
+			b.WriteString("-- " + s.Name + "\n" + s.Text + ";\n\n")
+		}
+		golden(t, name, b.String())
+	}
+	check("database", databaseStatements("shop"))
+	check("hostile_database", databaseStatements("sh`op'\\"))
+	for name, config := range goldenTables(t) {
+		config.Database, config.Name = "shop", name
+		table, err := NewTable(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check("table_"+name, tableStatements(table))
+	}
+	entries, err := files.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !seen[e.Name()] {
+			t.Errorf("no golden file has a statement of %s", e.Name())
+		}
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".golden.sql")
+	if *rewrite {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs from what is rendered; go test ./sql -rewrite, and read the diff", file)
+	}
+}
+
+// TestOneMarkText holds the views to the one text of the scalar subquery: ClickHouse reads the mark once per text.
+func TestOneMarkText(t *testing.T) {
+	mark := Database("shop").Mark()
+	for name, config := range goldenTables(t) {
+		config.Database, config.Name = "shop", name
+		table, err := NewTable(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		view := table.CreateView().Text
+		if strings.Count(view, "`split_date`") != strings.Count(view, mark) {
+			t.Errorf("the view of %s reads split_date other than through the mark's text", name)
+		}
+	}
+	if !strings.Contains(Database("shop").CreateCurrent().Text, mark) {
+		t.Error("split_date_current reads the mark by another text than the views")
+	}
+}

@@ -1,0 +1,1 @@
+INSERT INTO {{.Name}} ({{idents .Stored}}, `_chunk`)

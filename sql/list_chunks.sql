@@ -1,0 +1,5 @@
+SELECT `table`, `partition_id`, sum(`rows`)
+FROM system.parts
+WHERE `database` = {database:String} AND `active`
+GROUP BY `table`, `partition_id`
+ORDER BY `table`, `partition_id`

@@ -1,0 +1,3 @@
+SELECT `epoch`, toUnixTimestamp64Micro(now64(6)), toJSONString(`chunks`)
+FROM {{.SplitDate}}
+ORDER BY `epoch`

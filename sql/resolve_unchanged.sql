@@ -1,0 +1,33 @@
+INSERT INTO {{.Changes}} ({{columns .Columns}}, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
+SELECT
+{{- range $i, $c := .Columns}}
+    if(has(c.`_unchanged`, {{$i}}), o.{{ident $c.Name}}, c.{{ident $c.Name}}),
+{{- end}}
+    {to:UInt64}, c.`_lsn`, c.`_ordinal`, c.`_insert`, c.`_live`
+FROM {{.Changes}} AS c
+INNER JOIN
+(
+    SELECT {{columns .Columns}}
+    FROM
+    (
+        SELECT {{columns .Columns}}, `_lsn`, `_ordinal` FROM {{.Changes}}
+        WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND {{tuple .Key}} IN (SELECT {{sources .Key}} FROM {{.Changes}} WHERE `_chunk` = {from:UInt64})
+        UNION ALL
+        SELECT {{columns .Columns}}, 0, 0 FROM {{.RT}}
+        WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND {{tuple .Key}} IN (SELECT {{sources .Key}} FROM {{.Changes}} WHERE `_chunk` = {from:UInt64})
+        UNION ALL
+        SELECT {{columns .Columns}}, 0, 0 FROM {{.Late}}
+        WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND {{tuple .Key}} IN (SELECT {{sources .Key}} FROM {{.Changes}} WHERE `_chunk` = {from:UInt64})
+        UNION ALL
+        SELECT {{columns .Columns}}, 0, 0 FROM {{.Historic}}
+        WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND {{tuple .Key}} IN (SELECT {{sources .Key}} FROM {{.Changes}} WHERE `_chunk` = {from:UInt64})
+            AND (`_chunk`, {{idents .Key}}) NOT IN
+            (
+                SELECT `_of`, {{idents .Key}} FROM {{.Masks}}
+                WHERE `_chunk` IN {masks:Array(UInt64)} AND {{tuple .Key}} IN (SELECT {{sources .Key}} FROM {{.Changes}} WHERE `_chunk` = {from:UInt64})
+            )
+    )
+    ORDER BY `_lsn` DESC, `_ordinal` DESC
+    LIMIT 1 BY {{idents .Key}}
+) AS o ON {{equalSource "c" "o" .Key}}
+WHERE c.`_chunk` = {from:UInt64}

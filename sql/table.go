@@ -1,0 +1,193 @@
+package sql
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Column is a column of a published table with its ClickHouse type.
+type Column struct {
+	Name string
+	Type Type
+
+	// ExactFrom is when ClickHouse's zone database begins to agree with ours on the zone of a timestamp without one; the
+	// zero time is always.
+	ExactFrom time.Time
+}
+
+// Region is one of a table's internal tables; its text ends that table's name.
+type Region string
+
+// The regions. RT holds live rows with date ≥ the split date (or NULL), LATE and HISTORIC those before it. Masks say
+// which rows of HISTORIC are dead, Changes are those of the tick under way.
+const (
+	RT       Region = "rt"
+	Late     Region = "late"
+	Historic Region = "historic"
+	Masks    Region = "masks"
+	Changes  Region = "changes"
+)
+
+// Regions lists all regions.
+func Regions() []Region { return []Region{RT, Late, Historic, Masks, Changes} }
+
+// Keyless rows are identified by where the WAL brought them: these columns are the key of a table without one.
+var keylessKey = []string{"_lsn", "_ordinal"}
+
+// TableConfig is what a Table is made of. Key empty means that the table has none. Date empty means a mirrored table.
+type TableConfig struct {
+	Database    Database
+	Source      string // schema.table, for messages
+	Name        string // of the view
+	Columns     []Column
+	Key         []string
+	Date        string
+	OrderBy     []string // default: the key
+	PartitionBy string   // hour, day or month; default day
+}
+
+// Table renders the statements of one published table. It is safe for concurrent use.
+type Table struct {
+	TableConfig
+	date Column
+
+	mu       sync.Mutex
+	rendered map[string]Statement
+}
+
+// NewTable checks the configuration and returns the table.
+func NewTable(c TableConfig) (*Table, error) {
+	t := &Table{TableConfig: c, rendered: map[string]Statement{}}
+	for _, col := range c.Columns {
+		if col.Name == c.Date && c.Date != "" {
+			t.date = col
+		}
+	}
+	if c.Date != "" && t.date.Name == "" {
+		return nil, fmt.Errorf("table %s has no column %q", c.Source, c.Date)
+	}
+	if t.Keyless() {
+		t.Key = keylessKey
+	}
+	if len(t.OrderBy) == 0 {
+		t.OrderBy = t.Key
+	}
+	if t.PartitionBy == "" {
+		t.PartitionBy = "day"
+	}
+	return t, nil
+}
+
+// Keyless reports whether the rows are identified by their WAL position alone.
+func (t *Table) Keyless() bool {
+	return len(t.TableConfig.Key) == 0 || t.TableConfig.Key[0] == keylessKey[0]
+}
+
+// Mirrored reports whether the table has no date column.
+func (t *Table) Mirrored() bool { return t.Date == "" }
+
+// DateType returns the type of the date column.
+func (t *Table) DateType() Type { return t.date.Type }
+
+// View is the quoted name of the view that people query.
+func (t *Table) View() string { return qualified(string(t.Database), t.Name) }
+
+// RegionName is the unquoted name of a region's table in the database of the internals.
+func (t *Table) RegionName(r Region) string { return t.Name + "_" + string(r) }
+
+func (t *Table) internal(r Region) string { return qualified(t.Database.Internals(), t.RegionName(r)) }
+
+// RT is the quoted name of the internal table, as the templates use it.
+func (t *Table) RT() string { return t.internal(RT) }
+
+// Late is the quoted name of the internal table.
+func (t *Table) Late() string { return t.internal(Late) }
+
+// Historic is the quoted name of the internal table.
+func (t *Table) Historic() string { return t.internal(Historic) }
+
+// Masks is the quoted name of the internal table.
+func (t *Table) Masks() string { return t.internal(Masks) }
+
+// Changes is the quoted name of the internal table.
+func (t *Table) Changes() string { return t.internal(Changes) }
+
+// StoredColumns are the columns of a chunk besides _chunk: the table's own, and the WAL position of keyless rows.
+func (t *Table) StoredColumns() []Column {
+	if !t.Keyless() {
+		return t.Columns
+	}
+	return append(append([]Column{}, t.Columns...), t.KeyColumns()...)
+}
+
+// Stored are the names of StoredColumns.
+func (t *Table) Stored() []string { return names(t.StoredColumns()) }
+
+// KeyColumns are the key's columns with their types.
+func (t *Table) KeyColumns() []Column {
+	if t.Keyless() {
+		u64 := Type{Name: "UInt64", Kind: KindUInt64}
+		return []Column{{Name: keylessKey[0], Type: u64}, {Name: keylessKey[1], Type: u64}}
+	}
+	out := make([]Column, 0, len(t.Key))
+	for _, k := range t.Key {
+		for _, c := range t.Columns {
+			if c.Name == k {
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
+// SourceColumns are the columns of the changes that hold the key of the row that unchanged TOAST values come from.
+func (t *Table) SourceColumns() []Column {
+	out := append([]Column{}, t.KeyColumns()...)
+	for i := range out {
+		out[i].Name = sourceName(i)
+	}
+	return out
+}
+
+func names(cols []Column) []string {
+	out := make([]string, len(cols))
+	for i, c := range cols {
+		out[i] = c.Name
+	}
+	return out
+}
+
+// name is the key of the table in the mark.
+func (t *Table) name() string { return t.Name }
+
+// NotYet and Outlived are the messages of the view's first and last branch.
+func (t *Table) NotYet() string {
+	return "tidemark: " + t.Source + " is not loaded yet; tidemark status shows its progress"
+}
+
+// NoPruning is what a query is told whose session turned off what the view needs to leave dead chunks out.
+func (t *Table) NoPruning() string {
+	return "tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones"
+}
+
+// Outlived is what a query is told whose chunks are gone.
+func (t *Table) Outlived() string {
+	return "tidemark: this query outlived its data; run it again, or raise limits.max_query_age"
+}
+
+// renderOnce renders a file once per variant.
+func (t *Table) renderOnce(file, variant string, data func() any) Statement {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, ok := t.rendered[file+variant]
+	if !ok {
+		s = render(t.Database, file, data())
+		t.rendered[file+variant] = s
+	}
+	return s
+}
+
+func (t *Table) once(file string) Statement {
+	return t.renderOnce(file, "", func() any { return t })
+}

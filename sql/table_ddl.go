@@ -1,0 +1,59 @@
+package sql
+
+import "fmt"
+
+// CreateTables returns the statements that create the table's internals when missing.
+func (t *Table) CreateTables() []Statement {
+	return []Statement{
+		t.createChunks(RT), t.createChunks(Late), t.createChunks(Historic),
+		t.once("create_masks.sql"), t.createChanges(),
+	}
+}
+
+// CreateView returns the statement that creates the view. Until a mark lists the table, the view answers with an error.
+func (t *Table) CreateView() Statement { return t.once("create_view.sql") }
+
+// chunksDDL is the data of create_chunks.sql.
+type chunksDDL struct {
+	Name, PartitionBy, Comment string
+	Columns                    []Column
+	Key, OrderBy               []string
+	KeyIndex                   bool
+}
+
+func (t *Table) createChunks(r Region) Statement {
+	d := chunksDDL{
+		Name: t.internal(r), PartitionBy: "`_chunk`",
+		Comment: fmt.Sprintf("tidemark: %s chunks of %s; query the view instead", r, t.Source),
+		Columns: t.StoredColumns(), Key: t.Key, OrderBy: t.OrderBy,
+	}
+	if r == Historic {
+		if !t.Mirrored() {
+			d.PartitionBy = "(" + t.Period() + ", `_chunk`)"
+		}
+		// Late changes look keys up; where the sorting key does not lead with the key, an index has to.
+		d.KeyIndex = !t.Keyless() && t.OrderBy[0] != t.Key[0]
+	}
+	return t.renderOnce("create_chunks.sql", string(r), func() any { return d })
+}
+
+func (t *Table) createChanges() Statement {
+	return t.renderOnce("create_changes.sql", "", func() any { return t })
+}
+
+// Period renders the partition of HISTORIC that a row belongs to, as an integer: the ids of such partitions are
+// readable, and end with the chunk.
+func (t *Table) Period() string {
+	date := Ident(t.Date)
+	if t.date.Type.Nullable {
+		date = "assumeNotNull(" + date + ")"
+	}
+	switch t.PartitionBy {
+	case "month":
+		return "toYYYYMM(" + date + ")"
+	case "hour":
+		return "toYYYYMMDD(" + date + ") * 100 + toHour(" + date + ")"
+	default:
+		return "toYYYYMMDD(" + date + ")"
+	}
+}

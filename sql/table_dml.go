@@ -1,0 +1,167 @@
+package sql
+
+import "fmt"
+
+// Statements of a tick, a roll and a load. Chunk numbers, chunk lists and the split date are bound as parameters:
+// to, from, pieces, rt, late, historic, masks, chunks (UInt64 or Array(UInt64)) and split (µs since the epoch, UTC).
+
+// DropPartitions drops the partitions with these ids of a region.
+func (t *Table) DropPartitions(r Region, ids []string) Statement {
+	return render(t.Database, "drop_partitions.sql", map[string]any{"Name": t.internal(r), "Partitions": ids})
+}
+
+// InsertChanges takes a piece of changes: the table's columns, _chunk, _lsn, _ordinal, _insert, _live.
+func (t *Table) InsertChanges() Statement { return t.once("insert_changes.sql") }
+
+// InsertUnresolved takes changes with TOAST values that the WAL left out: the columns of InsertChanges, then _unchanged
+// and the key of the row that the values come from.
+func (t *Table) InsertUnresolved() Statement { return t.once("insert_unresolved.sql") }
+
+// InsertChunk takes rows of a chunk: the stored columns, then _chunk.
+func (t *Table) InsertChunk(r Region) Statement {
+	return t.renderOnce("insert_chunk.sql", string(r), func() any {
+		return struct {
+			*Table
+			Name string
+		}{t, t.internal(r)}
+	})
+}
+
+// Locate counts the changes' rows by side ("new_rt", "new_late") and finds which chunks of RT and LATE hold the rows
+// that the changes touch. Parameters: rt, late, pieces, split.
+func (t *Table) Locate() Statement { return t.sided("locate.sql", t.rtSide()) }
+
+// CountLookups counts the keys of the pieces that were there before. Parameter: pieces.
+func (t *Table) CountLookups() Statement { return t.once("count_lookups.sql") }
+
+// CountChanges counts the rows of one piece. Parameter: piece.
+func (t *Table) CountChanges() Statement { return t.once("count_changes.sql") }
+
+// CheckInvariants counts what breaks an invariant at the newest mark: seven numbers, all 0. Parameter: split.
+func (t *Table) CheckInvariants() Statement {
+	settled := t.rtSide()
+	if t.Mirrored() {
+		settled = "0"
+	}
+	return t.renderOnce("check_invariants.sql", "", func() any {
+		return struct {
+			*Table
+			Side, SettledSide string
+		}{t, t.rtSide(), settled}
+	})
+}
+
+// MaskHistoric masks the rows of HISTORIC that the changes touch. Parameters: to, historic, masks, pieces.
+func (t *Table) MaskHistoric() Statement { return t.once("mask_historic.sql") }
+
+// CountMasks counts masks by the chunk that they lie on. Parameter: chunks.
+func (t *Table) CountMasks() Statement { return t.once("count_masks.sql") }
+
+// MergeMasks makes one chunk of masks of several. Parameters: to, from.
+func (t *Table) MergeMasks() Statement { return t.once("merge_masks.sql") }
+
+// CompactChanges makes one piece with one row per key of several. Parameters: to, pieces.
+func (t *Table) CompactChanges() Statement { return t.once("compact_changes.sql") }
+
+// ResolveUnchanged fills in the TOAST values that the WAL left out. Parameters: to, from, pieces, rt, late, historic,
+// masks.
+func (t *Table) ResolveUnchanged() Statement { return t.once("resolve_unchanged.sql") }
+
+// Rewrite makes a new chunk of RT or LATE: the rows of some chunks without what the changes touch, and the changes'
+// rows of that side. Parameters: to, from, pieces, split.
+func (t *Table) Rewrite(r Region) Statement {
+	side := t.rtSide()
+	if r == Late {
+		side = "NOT " + side
+	}
+	return t.renderOnce("rewrite.sql", string(r), func() any {
+		return struct {
+			*Table
+			Region, Side string
+		}{t, t.internal(r), side}
+	})
+}
+
+// Roll copies the rows of RT before the split date to HISTORIC, all of them for a mirrored table. Parameters: to, from,
+// split.
+func (t *Table) Roll() Statement { return t.sided("roll.sql", t.rollSide()) }
+
+// Keep copies the rows of RT that a roll leaves to a new chunk. Parameters: to, from, split.
+func (t *Table) Keep() Statement { return t.sided("keep.sql", t.rollSide()) }
+
+// RollChecksum counts and sums up hashes of what Roll takes from RT, or of what it wrote to HISTORIC. Parameters:
+// chunks, split.
+func (t *Table) RollChecksum(r Region) Statement {
+	where := "1"
+	if r == RT {
+		where = "NOT " + t.rollSide()
+	}
+	return t.renderOnce("checksum.sql", string(r), func() any {
+		return struct {
+			*Table
+			Name, Where string
+		}{t, t.internal(r), where}
+	})
+}
+
+// CountChunks counts the rows of chunks and gives the range of their dates in µs since the epoch; a chunk with rows
+// that never settle has no end. Parameter: chunks.
+func (t *Table) CountChunks(r Region) Statement {
+	from, to := "toInt64(0)", "toInt64(0)"
+	if !t.Mirrored() {
+		from = fmt.Sprintf("ifNull(min(%s), %d)", t.Instant(), maxInstant)
+		to = fmt.Sprintf("assumeNotNull(if(count(%s) < count(), %d, max(%s)))", Ident(t.Date), maxInstant, t.Instant())
+	}
+	return t.renderOnce("count_chunks.sql", string(r), func() any {
+		return map[string]string{"Name": t.internal(r), "From": from, "To": to}
+	})
+}
+
+// maxInstant is the end of a chunk that holds rows without a date.
+const maxInstant = int64(1)<<62 - 1
+
+// Instant renders the date column as µs since the epoch.
+func (t *Table) Instant() string {
+	date := Ident(t.Date)
+	if t.dateOnly() {
+		date = fmt.Sprintf("toDateTime64(%s, 6, %s)", date, Literal(t.date.Type.Zone.String()))
+	}
+	return "toUnixTimestamp64Micro(" + date + ")"
+}
+
+func (t *Table) dateOnly() bool {
+	return t.date.Type.Kind == KindDate || t.date.Type.Kind == KindDate32
+}
+
+// rtSide renders the total function from a row to its side of the split date: 1 is RT.
+func (t *Table) rtSide() string {
+	if t.Mirrored() {
+		return "1"
+	}
+	split := "fromUnixTimestamp64Micro({split:Int64}, 'UTC')"
+	if t.dateOnly() {
+		split = fmt.Sprintf("toDate32(fromUnixTimestamp64Micro({split:Int64}, %s))", Literal(t.date.Type.Zone.String()))
+	}
+	side := Ident(t.Date) + " >= " + split
+	if t.date.Type.Nullable {
+		side = "ifNull(" + side + ", 1)"
+	}
+	return "(" + side + ")"
+}
+
+// rollSide is rtSide, but for a mirrored table, which rolls as a whole when it has grown.
+func (t *Table) rollSide() string {
+	if t.Mirrored() {
+		return "0"
+	}
+	return t.rtSide()
+}
+
+func (t *Table) sided(file, side string) Statement {
+	return t.renderOnce(file, "", func() any {
+		return struct {
+			*Table
+			Side string
+		}{t, side}
+	})
+}

@@ -1,0 +1,167 @@
+-- create_database
+CREATE DATABASE IF NOT EXISTS `sh\`op'\\` ENGINE = Atomic;
+
+-- create_database
+CREATE DATABASE IF NOT EXISTS `sh\`op'\\_tidemark` ENGINE = Atomic;
+
+-- create_split_date
+CREATE TABLE IF NOT EXISTS `sh\`op'\\`.`split_date`
+(
+    `format` UInt16,
+    `term` UInt64,
+    `epoch` UInt64,
+    `lsn` UInt64,
+    `commit_time` DateTime64(6, 'UTC'),
+    `written_at` DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC'),
+    `source` Tuple(system_id String, timeline Int32, database String, slot String),
+    `tables` Map(String, Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64)),
+    `chunks` Map(String, Map(UInt64, Tuple(rows UInt64, from Int64, to Int64)))
+)
+ENGINE = MergeTree
+PARTITION BY intDiv(`epoch`, 64)
+ORDER BY (`term`, `epoch`)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+COMMENT 'tidemark: the marks; the newest (term, epoch) is the state that every query sees';
+
+-- create_split_date_log
+CREATE TABLE IF NOT EXISTS `sh\`op'\\_tidemark`.`split_date_log`
+(
+    `format` UInt16,
+    `term` UInt64,
+    `epoch` UInt64,
+    `lsn` UInt64,
+    `commit_time` DateTime64(6, 'UTC'),
+    `written_at` DateTime64(6, 'UTC'),
+    `source` Tuple(system_id String, timeline Int32, database String, slot String),
+    `tables` Map(String, Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64)),
+    `chunks` Map(String, Map(UInt64, Tuple(rows UInt64, from Int64, to Int64)))
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMMDD(`written_at`)
+ORDER BY (`term`, `epoch`)
+TTL toDateTime(`written_at`) + INTERVAL 7 DAY
+SETTINGS old_parts_lifetime = 5
+COMMENT 'tidemark: marks that no running query needs any more';
+
+-- create_split_date_current
+CREATE OR REPLACE VIEW `sh\`op'\\`.`split_date_current`
+(
+    `table` String,
+    `split_date` Nullable(DateTime64(6, 'UTC')),
+    `lsn` String,
+    `commit_time` DateTime64(6, 'UTC'),
+    `age` Float64,
+    `epoch` UInt64,
+    `term` UInt64
+)
+SQL SECURITY INVOKER
+AS SELECT
+    t.1 AS `table`,
+    t.2.split AS `split_date`,
+    concat(if(bitShiftRight(m.3, 32) = 0, '0', trimLeft(hex(toUInt32(bitShiftRight(m.3, 32))), '0')), '/', if(bitAnd(m.3, 4294967295) = 0, '0', trimLeft(hex(toUInt32(bitAnd(m.3, 4294967295))), '0'))) AS `lsn`,
+    m.4 AS `commit_time`,
+    dateDiff('microsecond', m.4, now64(6, 'UTC')) / 1000000 AS `age`,
+    m.2 AS `epoch`,
+    m.1 AS `term`
+FROM
+(
+    SELECT (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `sh\`op'\\`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS m
+)
+ARRAY JOIN CAST(m.5, 'Array(Tuple(String, Tuple(split Nullable(DateTime64(6, \'UTC\')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64)))') AS t
+COMMENT 'tidemark: as of which commit, and with which split date, a query sees each table';
+
+-- read_mark
+SELECT `format`, `term`, `epoch`, `lsn`, toUnixTimestamp64Micro(`commit_time`), toUnixTimestamp64Micro(`written_at`),
+    `source`.1, `source`.2, `source`.3, `source`.4,
+    toJSONString(`tables`), toJSONString(`chunks`)
+FROM `sh\`op'\\`.`split_date`
+ORDER BY `term` DESC, `epoch` DESC
+LIMIT 1;
+
+-- read_mark_format
+SELECT `format` FROM `sh\`op'\\`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1;
+
+-- newest_mark
+SELECT `term`, `epoch`, toUnixTimestamp64Micro(now64(6)) FROM `sh\`op'\\`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1;
+
+-- list_marks
+SELECT `epoch`, toUnixTimestamp64Micro(now64(6)), toJSONString(`chunks`)
+FROM `sh\`op'\\`.`split_date`
+ORDER BY `epoch`;
+
+-- insert_mark
+INSERT INTO `sh\`op'\\`.`split_date` (`format`, `term`, `epoch`, `lsn`, `commit_time`, `source`, `tables`, `chunks`)
+SELECT
+    {format:UInt16}, {term:UInt64}, {epoch:UInt64}, {lsn:UInt64},
+    fromUnixTimestamp64Micro({commit_time:Int64}, 'UTC'),
+    {source:Tuple(String, Int32, String, String)},
+    {tables:Map(String, Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64))},
+    {chunks:Map(String, Map(UInt64, Tuple(rows UInt64, from Int64, to Int64)))}
+WHERE (SELECT max((`term`, `epoch`)) FROM `sh\`op'\\`.`split_date`) = ({previous_term:UInt64}, {previous_epoch:UInt64});
+
+-- archive_marks
+INSERT INTO `sh\`op'\\_tidemark`.`split_date_log` SELECT * FROM `sh\`op'\\`.`split_date` WHERE intDiv(`epoch`, 64) = {partition:UInt64};
+
+-- list_chunks
+SELECT `table`, `partition_id`, sum(`rows`)
+FROM system.parts
+WHERE `database` = {database:String} AND `active`
+GROUP BY `table`, `partition_id`
+ORDER BY `table`, `partition_id`;
+
+-- oldest_query
+SELECT toUnixTimestamp64Micro(now64(6)), toUnixTimestamp64Micro(now64(6)) - toInt64(ifNull(max(`elapsed`), 0) * 1000000)
+FROM system.processes
+WHERE NOT startsWith(`query_id`, {prefix:String});
+
+-- kill_older_terms
+KILL QUERY WHERE startsWith(`query_id`, {prefix:String}) AND NOT startsWith(`query_id`, {current:String}) SYNC;
+
+-- drop_partitions
+ALTER TABLE `sh\`op'\\`.`split_date` DROP PARTITION ID '0';
+
+-- find_table
+SELECT count() FROM system.tables WHERE `database` = {database:String} AND `name` = {name:String};
+
+-- list_columns
+SELECT `name`, `type` FROM system.columns WHERE `database` = {database:String} AND `table` = {table:String} ORDER BY `position`;
+
+-- check_grant
+CHECK GRANT SELECT ON `sh\`op'\\`.*;
+
+-- server_clock
+SELECT toUnixTimestamp64Micro(now64(6));
+
+-- show_instants
+SELECT arrayMap(x -> toString(fromUnixTimestamp64Micro(x, 'America/New_York')), {micros:Array(Int64)});
+
+-- self_check
+SELECT count()
+FROM
+(
+    SELECT `epoch` AS n FROM `sh\`op'\\`.`split_date_current`
+    UNION ALL
+    SELECT count() AS n FROM `shop`.`sales`
+)
+WHERE n < 0;
+
+-- list_definers
+SELECT `database`, `name`
+FROM system.tables
+WHERE `engine` = 'View'
+    AND position(`create_table_query`, 'SQL SECURITY DEFINER') > 0
+    AND position(`as_select`, {database:String}) > 0
+ORDER BY `database`, `name`;
+
+-- drop_view
+DROP VIEW IF EXISTS `sh\`op'\\`.`sales`;
+
+-- drop_view
+DROP VIEW IF EXISTS `sh\`op'\\`.`split_date_current`;
+
+-- drop_table
+DROP TABLE IF EXISTS `sh\`op'\\`.`split_date` SYNC;
+
+-- drop_internals
+DROP DATABASE IF EXISTS `sh\`op'\\_tidemark` SYNC;
+

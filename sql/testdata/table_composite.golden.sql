@@ -1,0 +1,311 @@
+-- create_chunks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`composite_rt`
+(
+    `id` Int64,
+    `day` Date32,
+    `price` Decimal(12, 2),
+    `_chunk` UInt64
+)
+ENGINE = MergeTree
+PARTITION BY `_chunk`
+ORDER BY (`day`, `id`)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+COMMENT 'tidemark: rt chunks of public.composite; query the view instead';
+
+-- create_chunks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`composite_late`
+(
+    `id` Int64,
+    `day` Date32,
+    `price` Decimal(12, 2),
+    `_chunk` UInt64
+)
+ENGINE = MergeTree
+PARTITION BY `_chunk`
+ORDER BY (`day`, `id`)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+COMMENT 'tidemark: late chunks of public.composite; query the view instead';
+
+-- create_chunks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`composite_historic`
+(
+    `id` Int64,
+    `day` Date32,
+    `price` Decimal(12, 2),
+    `_chunk` UInt64
+)
+ENGINE = MergeTree
+PARTITION BY (toYYYYMM(`day`), `_chunk`)
+ORDER BY (`day`, `id`)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+COMMENT 'tidemark: historic chunks of public.composite; query the view instead';
+
+-- create_masks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`composite_masks`
+(
+    `_chunk` UInt64,
+    `_of` UInt64,
+    `day` Date32,
+    `id` Int64
+)
+ENGINE = MergeTree
+PARTITION BY `_chunk`
+ORDER BY (`_of`, `day`, `id`)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+COMMENT 'tidemark: the dead rows (_of, key) of HISTORIC chunks of public.composite';
+
+-- create_changes
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`composite_changes`
+(
+    `id` Int64,
+    `day` Date32,
+    `price` Decimal(12, 2),
+    `_chunk` UInt64,
+    `_lsn` UInt64,
+    `_ordinal` UInt64,
+    `_insert` UInt8,
+    `_live` UInt8,
+    `_unchanged` Array(UInt16),
+    `_source_0` Date32,
+    `_source_1` Int64
+)
+ENGINE = MergeTree
+PARTITION BY `_chunk`
+ORDER BY (`day`, `id`)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+COMMENT 'tidemark: the changes of the tick under way to public.composite';
+
+-- create_view
+CREATE OR REPLACE VIEW `shop`.`composite`
+(
+    `id` Int64,
+    `day` Date32,
+    `price` Decimal(12, 2)
+)
+SQL SECURITY INVOKER
+AS
+SELECT defaultValueOfTypeName('Int64') AS `id`, defaultValueOfTypeName('Date32') AS `day`, defaultValueOfTypeName('Decimal(12, 2)') AS `price` FROM system.one
+WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'composite'), 'tidemark: public.composite is not loaded yet; tidemark status shows its progress')
+    OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
+    OR (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).2 = 0
+UNION ALL
+SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_historic`
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean)
+UNION ALL
+SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_historic`
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty)
+    AND (`_chunk`, identity(`day`), `id`) NOT IN (SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks)
+UNION ALL
+SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_late`
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late)
+UNION ALL
+SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_rt`
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt)
+UNION ALL
+SELECT [defaultValueOfTypeName('Int64')][1 + `_outlived`] AS `id`, [defaultValueOfTypeName('Date32')][1 + `_outlived`] AS `day`, [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `price`
+FROM
+(
+    SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+    FROM
+    (
+        SELECT count() AS n FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt
+    )
+)
+WHERE `_outlived` = 1;
+
+-- insert_changes
+INSERT INTO `shop_tidemark`.`composite_changes` (`id`, `day`, `price`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`);
+
+-- insert_unresolved
+INSERT INTO `shop_tidemark`.`composite_changes` (`id`, `day`, `price`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_unchanged`, `_source_0`, `_source_1`);
+
+-- insert_chunk
+INSERT INTO `shop_tidemark`.`composite_rt` (`id`, `day`, `price`, `_chunk`);
+
+-- insert_chunk
+INSERT INTO `shop_tidemark`.`composite_historic` (`id`, `day`, `price`, `_chunk`);
+
+-- resolve_unchanged
+INSERT INTO `shop_tidemark`.`composite_changes` (`id`, `day`, `price`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
+SELECT
+    if(has(c.`_unchanged`, 0), o.`id`, c.`id`),
+    if(has(c.`_unchanged`, 1), o.`day`, c.`day`),
+    if(has(c.`_unchanged`, 2), o.`price`, c.`price`),
+    {to:UInt64}, c.`_lsn`, c.`_ordinal`, c.`_insert`, c.`_live`
+FROM `shop_tidemark`.`composite_changes` AS c
+INNER JOIN
+(
+    SELECT `id`, `day`, `price`
+    FROM
+    (
+        SELECT `id`, `day`, `price`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`composite_changes`
+        WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (`day`, `id`) IN (SELECT `_source_0`, `_source_1` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` = {from:UInt64})
+        UNION ALL
+        SELECT `id`, `day`, `price`, 0, 0 FROM `shop_tidemark`.`composite_rt`
+        WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND (`day`, `id`) IN (SELECT `_source_0`, `_source_1` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` = {from:UInt64})
+        UNION ALL
+        SELECT `id`, `day`, `price`, 0, 0 FROM `shop_tidemark`.`composite_late`
+        WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND (`day`, `id`) IN (SELECT `_source_0`, `_source_1` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` = {from:UInt64})
+        UNION ALL
+        SELECT `id`, `day`, `price`, 0, 0 FROM `shop_tidemark`.`composite_historic`
+        WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (`day`, `id`) IN (SELECT `_source_0`, `_source_1` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` = {from:UInt64})
+            AND (`_chunk`, `day`, `id`) NOT IN
+            (
+                SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks`
+                WHERE `_chunk` IN {masks:Array(UInt64)} AND (`day`, `id`) IN (SELECT `_source_0`, `_source_1` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` = {from:UInt64})
+            )
+    )
+    ORDER BY `_lsn` DESC, `_ordinal` DESC
+    LIMIT 1 BY `day`, `id`
+) AS o ON c.`_source_0` = o.`day` AND c.`_source_1` = o.`id`
+WHERE c.`_chunk` = {from:UInt64};
+
+-- compact_changes
+INSERT INTO `shop_tidemark`.`composite_changes` (`id`, `day`, `price`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
+SELECT c.`id`, c.`day`, c.`price`, {to:UInt64}, c.`_lsn`, c.`_ordinal`, k.`_first_is_insert`, c.`_live`
+FROM `shop_tidemark`.`composite_changes` AS c
+INNER JOIN
+(
+    SELECT `day`, `id`, max((`_lsn`, `_ordinal`)) AS `_last`, argMin(`_insert`, (`_lsn`, `_ordinal`)) AS `_first_is_insert`
+    FROM `shop_tidemark`.`composite_changes`
+    WHERE `_chunk` IN {pieces:Array(UInt64)}
+    GROUP BY `day`, `id`
+) AS k ON c.`day` = k.`day` AND c.`id` = k.`id` AND (c.`_lsn`, c.`_ordinal`) = k.`_last`
+WHERE c.`_chunk` IN {pieces:Array(UInt64)};
+
+-- count_changes
+SELECT count() FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` = {piece:UInt64};
+
+-- count_lookups
+SELECT count() FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`;
+
+-- locate
+SELECT 'new_rt' AS `where`, toUInt64(0) AS `chunk`, countIf((`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')))) AS `n` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
+UNION ALL
+SELECT 'new_late' AS `where`, toUInt64(0) AS `chunk`, countIf(NOT (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')))) AS `n` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
+UNION ALL
+SELECT 'rt' AS `where`, `_chunk` AS `chunk`, count() AS `n` FROM `shop_tidemark`.`composite_rt`
+WHERE indexHint(`_chunk` IN {rt:Array(UInt64)})
+    AND (`day`, `id`) IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+GROUP BY `_chunk`
+UNION ALL
+SELECT 'late' AS `where`, `_chunk` AS `chunk`, count() AS `n` FROM `shop_tidemark`.`composite_late`
+WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
+    AND (`day`, `id`) IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+GROUP BY `_chunk`;
+
+-- mask_historic
+INSERT INTO `shop_tidemark`.`composite_masks` (`_chunk`, `_of`, `day`, `id`)
+SELECT {to:UInt64}, `_chunk`, `day`, `id` FROM `shop_tidemark`.`composite_historic`
+WHERE indexHint(`_chunk` IN {historic:Array(UInt64)})
+    AND (`day`, `id`) IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+    AND (`_chunk`, `day`, `id`) NOT IN
+    (
+        SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks`
+        WHERE `_chunk` IN {masks:Array(UInt64)}
+            AND (`day`, `id`) IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+    );
+
+-- count_masks
+SELECT `_of`, count() FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN {chunks:Array(UInt64)} GROUP BY `_of` ORDER BY `_of`;
+
+-- merge_masks
+INSERT INTO `shop_tidemark`.`composite_masks` (`_chunk`, `_of`, `day`, `id`)
+SELECT {to:UInt64}, `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN {from:Array(UInt64)};
+
+-- rewrite
+INSERT INTO `shop_tidemark`.`composite_rt` (`id`, `day`, `price`, `_chunk`)
+SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_rt`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+    AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+UNION ALL
+SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_changes`
+WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')));
+
+-- rewrite
+INSERT INTO `shop_tidemark`.`composite_late` (`id`, `day`, `price`, `_chunk`)
+SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_late`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+    AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+UNION ALL
+SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_changes`
+WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND NOT (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')));
+
+-- count_chunks
+SELECT `_chunk`, count(), ifNull(min(toUnixTimestamp64Micro(toDateTime64(`day`, 6, 'America/New_York'))), 4611686018427387903), assumeNotNull(if(count(`day`) < count(), 4611686018427387903, max(toUnixTimestamp64Micro(toDateTime64(`day`, 6, 'America/New_York')))))
+FROM `shop_tidemark`.`composite_rt`
+WHERE `_chunk` IN {chunks:Array(UInt64)}
+GROUP BY `_chunk`
+ORDER BY `_chunk`;
+
+-- count_chunks
+SELECT `_chunk`, count(), ifNull(min(toUnixTimestamp64Micro(toDateTime64(`day`, 6, 'America/New_York'))), 4611686018427387903), assumeNotNull(if(count(`day`) < count(), 4611686018427387903, max(toUnixTimestamp64Micro(toDateTime64(`day`, 6, 'America/New_York')))))
+FROM `shop_tidemark`.`composite_historic`
+WHERE `_chunk` IN {chunks:Array(UInt64)}
+GROUP BY `_chunk`
+ORDER BY `_chunk`;
+
+-- roll
+INSERT INTO `shop_tidemark`.`composite_historic` (`id`, `day`, `price`, `_chunk`)
+SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_rt`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')));
+
+-- keep
+INSERT INTO `shop_tidemark`.`composite_rt` (`id`, `day`, `price`, `_chunk`)
+SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_rt`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')));
+
+-- checksum
+SELECT count(), sum(cityHash64(tuple(`id`, `day`, `price`))) FROM `shop_tidemark`.`composite_rt`
+WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND NOT (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')));
+
+-- checksum
+SELECT count(), sum(cityHash64(tuple(`id`, `day`, `price`))) FROM `shop_tidemark`.`composite_historic`
+WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND 1;
+
+-- check_invariants
+SELECT
+    (SELECT count() FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt AND NOT (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')))) AS `rt_before_split`,
+    (SELECT count() FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty) AND (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')))) AS `historic_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late AND (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')))) AS `late_after_split`,
+    (SELECT count() FROM
+    (
+        SELECT 1 FROM
+        (
+            SELECT `day`, `id` FROM `shop_tidemark`.`composite_historic`
+            WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty)
+                AND (`_chunk`, `day`, `id`) NOT IN (SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks)
+            UNION ALL SELECT `day`, `id` FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late
+            UNION ALL SELECT `day`, `id` FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt
+        )
+        GROUP BY `day`, `id`
+        HAVING count() > 1
+    )) AS `live_twice`,
+    (SELECT count() FROM
+    (
+        SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks
+        GROUP BY `_of`, `day`, `id` HAVING count() > 1
+    )) AS `masked_twice`,
+    (SELECT count() FROM `shop_tidemark`.`composite_masks`
+        WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks
+            AND (`_of`, `day`, `id`) NOT IN (SELECT `_chunk`, `day`, `id` FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty)) AS `masks_of_nothing`,
+    toInt64(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rows)
+        - (SELECT count() FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty))
+        - (SELECT count() FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks)
+        - (SELECT count() FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late)
+        - (SELECT count() FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt) AS `rows_missing`;
+
+-- drop_partitions
+ALTER TABLE `shop_tidemark`.`composite_rt` DROP PARTITION ID '1';
+
+-- drop_partitions
+ALTER TABLE `shop_tidemark`.`composite_historic` DROP PARTITION ID '20260101-1', DROP PARTITION ID '20260102-1';
+

@@ -1,0 +1,311 @@
+-- create_chunks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`keyless_rt`
+(
+    `price` Decimal(12, 2),
+    `mtime` Nullable(DateTime64(6, 'America/New_York')),
+    `_lsn` UInt64,
+    `_ordinal` UInt64,
+    `_chunk` UInt64
+)
+ENGINE = MergeTree
+PARTITION BY `_chunk`
+ORDER BY (`_lsn`, `_ordinal`)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+COMMENT 'tidemark: rt chunks of public.keyless; query the view instead';
+
+-- create_chunks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`keyless_late`
+(
+    `price` Decimal(12, 2),
+    `mtime` Nullable(DateTime64(6, 'America/New_York')),
+    `_lsn` UInt64,
+    `_ordinal` UInt64,
+    `_chunk` UInt64
+)
+ENGINE = MergeTree
+PARTITION BY `_chunk`
+ORDER BY (`_lsn`, `_ordinal`)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+COMMENT 'tidemark: late chunks of public.keyless; query the view instead';
+
+-- create_chunks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`keyless_historic`
+(
+    `price` Decimal(12, 2),
+    `mtime` Nullable(DateTime64(6, 'America/New_York')),
+    `_lsn` UInt64,
+    `_ordinal` UInt64,
+    `_chunk` UInt64
+)
+ENGINE = MergeTree
+PARTITION BY (toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`)), `_chunk`)
+ORDER BY (`_lsn`, `_ordinal`)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+COMMENT 'tidemark: historic chunks of public.keyless; query the view instead';
+
+-- create_masks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`keyless_masks`
+(
+    `_chunk` UInt64,
+    `_of` UInt64,
+    `_lsn` UInt64,
+    `_ordinal` UInt64
+)
+ENGINE = MergeTree
+PARTITION BY `_chunk`
+ORDER BY (`_of`, `_lsn`, `_ordinal`)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+COMMENT 'tidemark: the dead rows (_of, key) of HISTORIC chunks of public.keyless';
+
+-- create_changes
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`keyless_changes`
+(
+    `price` Decimal(12, 2),
+    `mtime` Nullable(DateTime64(6, 'America/New_York')),
+    `_chunk` UInt64,
+    `_lsn` UInt64,
+    `_ordinal` UInt64,
+    `_insert` UInt8,
+    `_live` UInt8,
+    `_unchanged` Array(UInt16),
+    `_source_0` UInt64,
+    `_source_1` UInt64
+)
+ENGINE = MergeTree
+PARTITION BY `_chunk`
+ORDER BY (`_lsn`, `_ordinal`)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+COMMENT 'tidemark: the changes of the tick under way to public.keyless';
+
+-- create_view
+CREATE OR REPLACE VIEW `shop`.`keyless`
+(
+    `price` Decimal(12, 2),
+    `mtime` Nullable(DateTime64(6, 'America/New_York'))
+)
+SQL SECURITY INVOKER
+AS
+SELECT defaultValueOfTypeName('Decimal(12, 2)') AS `price`, defaultValueOfTypeName('Nullable(DateTime64(6, \'America/New_York\'))') AS `mtime` FROM system.one
+WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'keyless'), 'tidemark: public.keyless is not loaded yet; tidemark status shows its progress')
+    OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
+    OR (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).2 = 0
+UNION ALL
+SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_historic`
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean)
+UNION ALL
+SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_historic`
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].dirty)
+    AND (`_chunk`, identity(`_lsn`), `_ordinal`) NOT IN (SELECT `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].masks)
+UNION ALL
+SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_late`
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late)
+UNION ALL
+SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_rt`
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt)
+UNION ALL
+SELECT [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `price`, [defaultValueOfTypeName('Nullable(DateTime64(6, \'America/New_York\'))')][1 + `_outlived`] AS `mtime`
+FROM
+(
+    SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+    FROM
+    (
+        SELECT count() AS n FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].dirty
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].masks
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt
+    )
+)
+WHERE `_outlived` = 1;
+
+-- insert_changes
+INSERT INTO `shop_tidemark`.`keyless_changes` (`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`);
+
+-- insert_unresolved
+INSERT INTO `shop_tidemark`.`keyless_changes` (`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_unchanged`, `_source_0`, `_source_1`);
+
+-- insert_chunk
+INSERT INTO `shop_tidemark`.`keyless_rt` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`);
+
+-- insert_chunk
+INSERT INTO `shop_tidemark`.`keyless_historic` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`);
+
+-- resolve_unchanged
+INSERT INTO `shop_tidemark`.`keyless_changes` (`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
+SELECT
+    if(has(c.`_unchanged`, 0), o.`price`, c.`price`),
+    if(has(c.`_unchanged`, 1), o.`mtime`, c.`mtime`),
+    {to:UInt64}, c.`_lsn`, c.`_ordinal`, c.`_insert`, c.`_live`
+FROM `shop_tidemark`.`keyless_changes` AS c
+INNER JOIN
+(
+    SELECT `price`, `mtime`
+    FROM
+    (
+        SELECT `price`, `mtime`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes`
+        WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (`_lsn`, `_ordinal`) IN (SELECT `_source_0`, `_source_1` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` = {from:UInt64})
+        UNION ALL
+        SELECT `price`, `mtime`, 0, 0 FROM `shop_tidemark`.`keyless_rt`
+        WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND (`_lsn`, `_ordinal`) IN (SELECT `_source_0`, `_source_1` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` = {from:UInt64})
+        UNION ALL
+        SELECT `price`, `mtime`, 0, 0 FROM `shop_tidemark`.`keyless_late`
+        WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND (`_lsn`, `_ordinal`) IN (SELECT `_source_0`, `_source_1` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` = {from:UInt64})
+        UNION ALL
+        SELECT `price`, `mtime`, 0, 0 FROM `shop_tidemark`.`keyless_historic`
+        WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (`_lsn`, `_ordinal`) IN (SELECT `_source_0`, `_source_1` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` = {from:UInt64})
+            AND (`_chunk`, `_lsn`, `_ordinal`) NOT IN
+            (
+                SELECT `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks`
+                WHERE `_chunk` IN {masks:Array(UInt64)} AND (`_lsn`, `_ordinal`) IN (SELECT `_source_0`, `_source_1` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` = {from:UInt64})
+            )
+    )
+    ORDER BY `_lsn` DESC, `_ordinal` DESC
+    LIMIT 1 BY `_lsn`, `_ordinal`
+) AS o ON c.`_source_0` = o.`_lsn` AND c.`_source_1` = o.`_ordinal`
+WHERE c.`_chunk` = {from:UInt64};
+
+-- compact_changes
+INSERT INTO `shop_tidemark`.`keyless_changes` (`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
+SELECT c.`price`, c.`mtime`, {to:UInt64}, c.`_lsn`, c.`_ordinal`, k.`_first_is_insert`, c.`_live`
+FROM `shop_tidemark`.`keyless_changes` AS c
+INNER JOIN
+(
+    SELECT `_lsn`, `_ordinal`, max((`_lsn`, `_ordinal`)) AS `_last`, argMin(`_insert`, (`_lsn`, `_ordinal`)) AS `_first_is_insert`
+    FROM `shop_tidemark`.`keyless_changes`
+    WHERE `_chunk` IN {pieces:Array(UInt64)}
+    GROUP BY `_lsn`, `_ordinal`
+) AS k ON c.`_lsn` = k.`_lsn` AND c.`_ordinal` = k.`_ordinal` AND (c.`_lsn`, c.`_ordinal`) = k.`_last`
+WHERE c.`_chunk` IN {pieces:Array(UInt64)};
+
+-- count_changes
+SELECT count() FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` = {piece:UInt64};
+
+-- count_lookups
+SELECT count() FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`;
+
+-- locate
+SELECT 'new_rt' AS `where`, toUInt64(0) AS `chunk`, countIf((ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `n` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
+UNION ALL
+SELECT 'new_late' AS `where`, toUInt64(0) AS `chunk`, countIf(NOT (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `n` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
+UNION ALL
+SELECT 'rt' AS `where`, `_chunk` AS `chunk`, count() AS `n` FROM `shop_tidemark`.`keyless_rt`
+WHERE indexHint(`_chunk` IN {rt:Array(UInt64)})
+    AND (`_lsn`, `_ordinal`) IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+GROUP BY `_chunk`
+UNION ALL
+SELECT 'late' AS `where`, `_chunk` AS `chunk`, count() AS `n` FROM `shop_tidemark`.`keyless_late`
+WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
+    AND (`_lsn`, `_ordinal`) IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+GROUP BY `_chunk`;
+
+-- mask_historic
+INSERT INTO `shop_tidemark`.`keyless_masks` (`_chunk`, `_of`, `_lsn`, `_ordinal`)
+SELECT {to:UInt64}, `_chunk`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_historic`
+WHERE indexHint(`_chunk` IN {historic:Array(UInt64)})
+    AND (`_lsn`, `_ordinal`) IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+    AND (`_chunk`, `_lsn`, `_ordinal`) NOT IN
+    (
+        SELECT `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks`
+        WHERE `_chunk` IN {masks:Array(UInt64)}
+            AND (`_lsn`, `_ordinal`) IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+    );
+
+-- count_masks
+SELECT `_of`, count() FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN {chunks:Array(UInt64)} GROUP BY `_of` ORDER BY `_of`;
+
+-- merge_masks
+INSERT INTO `shop_tidemark`.`keyless_masks` (`_chunk`, `_of`, `_lsn`, `_ordinal`)
+SELECT {to:UInt64}, `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN {from:Array(UInt64)};
+
+-- rewrite
+INSERT INTO `shop_tidemark`.`keyless_rt` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_rt`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+    AND (`_lsn`, `_ordinal`) NOT IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+UNION ALL
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_changes`
+WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1));
+
+-- rewrite
+INSERT INTO `shop_tidemark`.`keyless_late` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_late`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+    AND (`_lsn`, `_ordinal`) NOT IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+UNION ALL
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_changes`
+WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND NOT (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1));
+
+-- count_chunks
+SELECT `_chunk`, count(), ifNull(min(toUnixTimestamp64Micro(`mtime`)), 4611686018427387903), assumeNotNull(if(count(`mtime`) < count(), 4611686018427387903, max(toUnixTimestamp64Micro(`mtime`))))
+FROM `shop_tidemark`.`keyless_rt`
+WHERE `_chunk` IN {chunks:Array(UInt64)}
+GROUP BY `_chunk`
+ORDER BY `_chunk`;
+
+-- count_chunks
+SELECT `_chunk`, count(), ifNull(min(toUnixTimestamp64Micro(`mtime`)), 4611686018427387903), assumeNotNull(if(count(`mtime`) < count(), 4611686018427387903, max(toUnixTimestamp64Micro(`mtime`))))
+FROM `shop_tidemark`.`keyless_historic`
+WHERE `_chunk` IN {chunks:Array(UInt64)}
+GROUP BY `_chunk`
+ORDER BY `_chunk`;
+
+-- roll
+INSERT INTO `shop_tidemark`.`keyless_historic` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_rt`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1));
+
+-- keep
+INSERT INTO `shop_tidemark`.`keyless_rt` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_rt`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1));
+
+-- checksum
+SELECT count(), sum(cityHash64(tuple(`price`, `mtime`, `_lsn`, `_ordinal`))) FROM `shop_tidemark`.`keyless_rt`
+WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND NOT (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1));
+
+-- checksum
+SELECT count(), sum(cityHash64(tuple(`price`, `mtime`, `_lsn`, `_ordinal`))) FROM `shop_tidemark`.`keyless_historic`
+WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND 1;
+
+-- check_invariants
+SELECT
+    (SELECT count() FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt AND NOT (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `rt_before_split`,
+    (SELECT count() FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].dirty) AND (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `historic_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late AND (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `late_after_split`,
+    (SELECT count() FROM
+    (
+        SELECT 1 FROM
+        (
+            SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_historic`
+            WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].dirty)
+                AND (`_chunk`, `_lsn`, `_ordinal`) NOT IN (SELECT `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].masks)
+            UNION ALL SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late
+            UNION ALL SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt
+        )
+        GROUP BY `_lsn`, `_ordinal`
+        HAVING count() > 1
+    )) AS `live_twice`,
+    (SELECT count() FROM
+    (
+        SELECT `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].masks
+        GROUP BY `_of`, `_lsn`, `_ordinal` HAVING count() > 1
+    )) AS `masked_twice`,
+    (SELECT count() FROM `shop_tidemark`.`keyless_masks`
+        WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].masks
+            AND (`_of`, `_lsn`, `_ordinal`) NOT IN (SELECT `_chunk`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].dirty)) AS `masks_of_nothing`,
+    toInt64(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rows)
+        - (SELECT count() FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].dirty))
+        - (SELECT count() FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].masks)
+        - (SELECT count() FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late)
+        - (SELECT count() FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt) AS `rows_missing`;
+
+-- drop_partitions
+ALTER TABLE `shop_tidemark`.`keyless_rt` DROP PARTITION ID '1';
+
+-- drop_partitions
+ALTER TABLE `shop_tidemark`.`keyless_historic` DROP PARTITION ID '20260101-1', DROP PARTITION ID '20260102-1';
+

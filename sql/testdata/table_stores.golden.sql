@@ -1,0 +1,303 @@
+-- create_chunks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_rt`
+(
+    `id` Int64,
+    `no\`te'\\` Nullable(String),
+    `_chunk` UInt64
+)
+ENGINE = MergeTree
+PARTITION BY `_chunk`
+ORDER BY `id`
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+COMMENT 'tidemark: rt chunks of we`ird.stores; query the view instead';
+
+-- create_chunks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_late`
+(
+    `id` Int64,
+    `no\`te'\\` Nullable(String),
+    `_chunk` UInt64
+)
+ENGINE = MergeTree
+PARTITION BY `_chunk`
+ORDER BY `id`
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+COMMENT 'tidemark: late chunks of we`ird.stores; query the view instead';
+
+-- create_chunks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_historic`
+(
+    `id` Int64,
+    `no\`te'\\` Nullable(String),
+    `_chunk` UInt64
+)
+ENGINE = MergeTree
+PARTITION BY `_chunk`
+ORDER BY `id`
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+COMMENT 'tidemark: historic chunks of we`ird.stores; query the view instead';
+
+-- create_masks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_masks`
+(
+    `_chunk` UInt64,
+    `_of` UInt64,
+    `id` Int64
+)
+ENGINE = MergeTree
+PARTITION BY `_chunk`
+ORDER BY (`_of`, `id`)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+COMMENT 'tidemark: the dead rows (_of, key) of HISTORIC chunks of we`ird.stores';
+
+-- create_changes
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_changes`
+(
+    `id` Int64,
+    `no\`te'\\` Nullable(String),
+    `_chunk` UInt64,
+    `_lsn` UInt64,
+    `_ordinal` UInt64,
+    `_insert` UInt8,
+    `_live` UInt8,
+    `_unchanged` Array(UInt16),
+    `_source_0` Int64
+)
+ENGINE = MergeTree
+PARTITION BY `_chunk`
+ORDER BY `id`
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+COMMENT 'tidemark: the changes of the tick under way to we`ird.stores';
+
+-- create_view
+CREATE OR REPLACE VIEW `shop`.`stores`
+(
+    `id` Int64,
+    `no\`te'\\` Nullable(String)
+)
+SQL SECURITY INVOKER
+AS
+SELECT defaultValueOfTypeName('Int64') AS `id`, defaultValueOfTypeName('Nullable(String)') AS `no\`te'\\` FROM system.one
+WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'stores'), 'tidemark: we`ird.stores is not loaded yet; tidemark status shows its progress')
+    OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
+    OR (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).2 = 0
+UNION ALL
+SELECT `id`, `no\`te'\\` FROM `shop_tidemark`.`stores_historic`
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean)
+UNION ALL
+SELECT `id`, `no\`te'\\` FROM `shop_tidemark`.`stores_historic`
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty)
+    AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks)
+UNION ALL
+SELECT `id`, `no\`te'\\` FROM `shop_tidemark`.`stores_late`
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].late)
+UNION ALL
+SELECT `id`, `no\`te'\\` FROM `shop_tidemark`.`stores_rt`
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt)
+UNION ALL
+SELECT [defaultValueOfTypeName('Int64')][1 + `_outlived`] AS `id`, [defaultValueOfTypeName('Nullable(String)')][1 + `_outlived`] AS `no\`te'\\`
+FROM
+(
+    SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+    FROM
+    (
+        SELECT count() AS n FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`stores_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].late
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt
+    )
+)
+WHERE `_outlived` = 1;
+
+-- insert_changes
+INSERT INTO `shop_tidemark`.`stores_changes` (`id`, `no\`te'\\`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`);
+
+-- insert_unresolved
+INSERT INTO `shop_tidemark`.`stores_changes` (`id`, `no\`te'\\`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_unchanged`, `_source_0`);
+
+-- insert_chunk
+INSERT INTO `shop_tidemark`.`stores_rt` (`id`, `no\`te'\\`, `_chunk`);
+
+-- insert_chunk
+INSERT INTO `shop_tidemark`.`stores_historic` (`id`, `no\`te'\\`, `_chunk`);
+
+-- resolve_unchanged
+INSERT INTO `shop_tidemark`.`stores_changes` (`id`, `no\`te'\\`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
+SELECT
+    if(has(c.`_unchanged`, 0), o.`id`, c.`id`),
+    if(has(c.`_unchanged`, 1), o.`no\`te'\\`, c.`no\`te'\\`),
+    {to:UInt64}, c.`_lsn`, c.`_ordinal`, c.`_insert`, c.`_live`
+FROM `shop_tidemark`.`stores_changes` AS c
+INNER JOIN
+(
+    SELECT `id`, `no\`te'\\`
+    FROM
+    (
+        SELECT `id`, `no\`te'\\`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`stores_changes`
+        WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` = {from:UInt64})
+        UNION ALL
+        SELECT `id`, `no\`te'\\`, 0, 0 FROM `shop_tidemark`.`stores_rt`
+        WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` = {from:UInt64})
+        UNION ALL
+        SELECT `id`, `no\`te'\\`, 0, 0 FROM `shop_tidemark`.`stores_late`
+        WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` = {from:UInt64})
+        UNION ALL
+        SELECT `id`, `no\`te'\\`, 0, 0 FROM `shop_tidemark`.`stores_historic`
+        WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` = {from:UInt64})
+            AND (`_chunk`, `id`) NOT IN
+            (
+                SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks`
+                WHERE `_chunk` IN {masks:Array(UInt64)} AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` = {from:UInt64})
+            )
+    )
+    ORDER BY `_lsn` DESC, `_ordinal` DESC
+    LIMIT 1 BY `id`
+) AS o ON c.`_source_0` = o.`id`
+WHERE c.`_chunk` = {from:UInt64};
+
+-- compact_changes
+INSERT INTO `shop_tidemark`.`stores_changes` (`id`, `no\`te'\\`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
+SELECT c.`id`, c.`no\`te'\\`, {to:UInt64}, c.`_lsn`, c.`_ordinal`, k.`_first_is_insert`, c.`_live`
+FROM `shop_tidemark`.`stores_changes` AS c
+INNER JOIN
+(
+    SELECT `id`, max((`_lsn`, `_ordinal`)) AS `_last`, argMin(`_insert`, (`_lsn`, `_ordinal`)) AS `_first_is_insert`
+    FROM `shop_tidemark`.`stores_changes`
+    WHERE `_chunk` IN {pieces:Array(UInt64)}
+    GROUP BY `id`
+) AS k ON c.`id` = k.`id` AND (c.`_lsn`, c.`_ordinal`) = k.`_last`
+WHERE c.`_chunk` IN {pieces:Array(UInt64)};
+
+-- count_changes
+SELECT count() FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` = {piece:UInt64};
+
+-- count_lookups
+SELECT count() FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`;
+
+-- locate
+SELECT 'new_rt' AS `where`, toUInt64(0) AS `chunk`, countIf(1) AS `n` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
+UNION ALL
+SELECT 'new_late' AS `where`, toUInt64(0) AS `chunk`, countIf(NOT 1) AS `n` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
+UNION ALL
+SELECT 'rt' AS `where`, `_chunk` AS `chunk`, count() AS `n` FROM `shop_tidemark`.`stores_rt`
+WHERE indexHint(`_chunk` IN {rt:Array(UInt64)})
+    AND `id` IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+GROUP BY `_chunk`
+UNION ALL
+SELECT 'late' AS `where`, `_chunk` AS `chunk`, count() AS `n` FROM `shop_tidemark`.`stores_late`
+WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
+    AND `id` IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+GROUP BY `_chunk`;
+
+-- mask_historic
+INSERT INTO `shop_tidemark`.`stores_masks` (`_chunk`, `_of`, `id`)
+SELECT {to:UInt64}, `_chunk`, `id` FROM `shop_tidemark`.`stores_historic`
+WHERE indexHint(`_chunk` IN {historic:Array(UInt64)})
+    AND `id` IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+    AND (`_chunk`, `id`) NOT IN
+    (
+        SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks`
+        WHERE `_chunk` IN {masks:Array(UInt64)}
+            AND `id` IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+    );
+
+-- count_masks
+SELECT `_of`, count() FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN {chunks:Array(UInt64)} GROUP BY `_of` ORDER BY `_of`;
+
+-- merge_masks
+INSERT INTO `shop_tidemark`.`stores_masks` (`_chunk`, `_of`, `id`)
+SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN {from:Array(UInt64)};
+
+-- rewrite
+INSERT INTO `shop_tidemark`.`stores_rt` (`id`, `no\`te'\\`, `_chunk`)
+SELECT `id`, `no\`te'\\`, {to:UInt64} FROM `shop_tidemark`.`stores_rt`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+    AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+UNION ALL
+SELECT `id`, `no\`te'\\`, {to:UInt64} FROM `shop_tidemark`.`stores_changes`
+WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND 1;
+
+-- rewrite
+INSERT INTO `shop_tidemark`.`stores_late` (`id`, `no\`te'\\`, `_chunk`)
+SELECT `id`, `no\`te'\\`, {to:UInt64} FROM `shop_tidemark`.`stores_late`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+    AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+UNION ALL
+SELECT `id`, `no\`te'\\`, {to:UInt64} FROM `shop_tidemark`.`stores_changes`
+WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND NOT 1;
+
+-- count_chunks
+SELECT `_chunk`, count(), toInt64(0), toInt64(0)
+FROM `shop_tidemark`.`stores_rt`
+WHERE `_chunk` IN {chunks:Array(UInt64)}
+GROUP BY `_chunk`
+ORDER BY `_chunk`;
+
+-- count_chunks
+SELECT `_chunk`, count(), toInt64(0), toInt64(0)
+FROM `shop_tidemark`.`stores_historic`
+WHERE `_chunk` IN {chunks:Array(UInt64)}
+GROUP BY `_chunk`
+ORDER BY `_chunk`;
+
+-- roll
+INSERT INTO `shop_tidemark`.`stores_historic` (`id`, `no\`te'\\`, `_chunk`)
+SELECT `id`, `no\`te'\\`, {to:UInt64} FROM `shop_tidemark`.`stores_rt`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT 0;
+
+-- keep
+INSERT INTO `shop_tidemark`.`stores_rt` (`id`, `no\`te'\\`, `_chunk`)
+SELECT `id`, `no\`te'\\`, {to:UInt64} FROM `shop_tidemark`.`stores_rt`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND 0;
+
+-- checksum
+SELECT count(), sum(cityHash64(tuple(`id`, `no\`te'\\`))) FROM `shop_tidemark`.`stores_rt`
+WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND NOT 0;
+
+-- checksum
+SELECT count(), sum(cityHash64(tuple(`id`, `no\`te'\\`))) FROM `shop_tidemark`.`stores_historic`
+WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND 1;
+
+-- check_invariants
+SELECT
+    (SELECT count() FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt AND NOT 1) AS `rt_before_split`,
+    (SELECT count() FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty) AND 0) AS `historic_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`stores_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].late AND 0) AS `late_after_split`,
+    (SELECT count() FROM
+    (
+        SELECT 1 FROM
+        (
+            SELECT `id` FROM `shop_tidemark`.`stores_historic`
+            WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty)
+                AND (`_chunk`, `id`) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks)
+            UNION ALL SELECT `id` FROM `shop_tidemark`.`stores_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].late
+            UNION ALL SELECT `id` FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt
+        )
+        GROUP BY `id`
+        HAVING count() > 1
+    )) AS `live_twice`,
+    (SELECT count() FROM
+    (
+        SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks
+        GROUP BY `_of`, `id` HAVING count() > 1
+    )) AS `masked_twice`,
+    (SELECT count() FROM `shop_tidemark`.`stores_masks`
+        WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks
+            AND (`_of`, `id`) NOT IN (SELECT `_chunk`, `id` FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty)) AS `masks_of_nothing`,
+    toInt64(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rows)
+        - (SELECT count() FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty))
+        - (SELECT count() FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks)
+        - (SELECT count() FROM `shop_tidemark`.`stores_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].late)
+        - (SELECT count() FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt) AS `rows_missing`;
+
+-- drop_partitions
+ALTER TABLE `shop_tidemark`.`stores_rt` DROP PARTITION ID '1';
+
+-- drop_partitions
+ALTER TABLE `shop_tidemark`.`stores_historic` DROP PARTITION ID '20260101-1', DROP PARTITION ID '20260102-1';
+
