@@ -1,0 +1,102 @@
+package splitdate
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/tidemark-db/tidemark/sql"
+)
+
+// Retired is a chunk that the newest mark no longer lists.
+type Retired struct {
+	Table  string // view name
+	Region sql.Region
+	Chunk  Chunk
+	Rows   uint64
+
+	last Epoch   // the last mark that lists it
+	at   Instant // ClickHouse's clock when the mark without it was seen to be there
+}
+
+type keptMark struct {
+	epoch Epoch
+	lsn   LSN
+}
+
+// Retention decides when a chunk that is no longer listed may be dropped, and up to where the source may forget: never
+// past the oldest mark whose chunks are all still there, so that losing the newest mark loses nothing. It is pure and
+// not safe for concurrent use.
+type Retention struct {
+	marks   []keptMark // oldest first; all their chunks are there
+	retired []Retired  // oldest first
+}
+
+// NewRetention begins with the mark of a new term. older are chunks that a mark before it listed and this one does not:
+// queries that began under another writer may still read them.
+func NewRetention(m Mark, older []Retired, now Instant) *Retention {
+	r := &Retention{marks: []keptMark{{m.Epoch, m.LSN}}}
+	for _, c := range older {
+		c.last, c.at = m.Epoch-1, now
+		r.retired = append(r.retired, c)
+	}
+	return r
+}
+
+// Published takes note of a mark and of the chunks that it no longer lists. now is ClickHouse's clock, read after the
+// mark was there: a query that began later cannot have read an older mark.
+func (r *Retention) Published(prev, next Mark, now Instant) {
+	r.marks = append(r.marks, keptMark{next.Epoch, next.LSN})
+	for _, name := range slices.Sorted(maps.Keys(prev.Tables)) {
+		before, after := prev.Tables[name], next.Tables[name]
+		for _, region := range []sql.Region{sql.RT, sql.Late, sql.Historic, sql.Masks} {
+			for _, c := range before.In(region) {
+				if _, listed := after.Chunks[c]; !listed {
+					r.retired = append(r.retired, Retired{
+						Table: name, Region: region, Chunk: c, Rows: before.Chunks[c].Rows, last: prev.Epoch, at: now,
+					})
+				}
+			}
+		}
+	}
+}
+
+// Due takes out the chunks that may be dropped: no query that runs began before the mark without them, or they are
+// older than maxAge. now and oldestQuery are ClickHouse's clock.
+func (r *Retention) Due(now, oldestQuery Instant, maxAge time.Duration) []Retired {
+	n := 0
+	for n < len(r.retired) {
+		c := r.retired[n]
+		if c.at >= oldestQuery && c.at > now-Instant(maxAge.Microseconds()) {
+			break
+		}
+		n++
+	}
+	due := r.retired[:n:n]
+	r.retired = r.retired[n:]
+	if n > 0 {
+		r.forget(due[n-1].last)
+	} else if len(r.retired) == 0 {
+		r.forget(r.marks[len(r.marks)-1].epoch - 2)
+	}
+	return due
+}
+
+// forget gives up the marks up to an epoch: their chunks go, or nobody needs them.
+func (r *Retention) forget(last Epoch) {
+	for len(r.marks) > 1 && r.marks[0].epoch <= last {
+		r.marks = r.marks[1:]
+	}
+}
+
+// Waiting is how many chunks wait to be dropped, and how many rows they hold.
+func (r *Retention) Waiting() (chunks int, rows uint64) {
+	for _, c := range r.retired {
+		rows += c.Rows
+	}
+	return len(r.retired), rows
+}
+
+// Safe returns the oldest mark whose chunks are all still there: its position may be confirmed to the source, and marks
+// before its epoch are of no more use.
+func (r *Retention) Safe() (Epoch, LSN) { return r.marks[0].epoch, r.marks[0].lsn }

@@ -1,0 +1,200 @@
+package splitdate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tidemark-db/tidemark/internal/fault"
+	"github.com/tidemark-db/tidemark/internal/warehouse"
+	"github.com/tidemark-db/tidemark/sql"
+)
+
+// ErrFenced says that another writer's mark is newer: this writer must stop, and whatever it wrote since its last mark
+// is garbage that no mark lists.
+var ErrFenced = errors.New("another tidemark has taken over")
+
+// Store reads and publishes marks.
+type Store struct{ db *warehouse.Conn }
+
+// NewStore returns the store of the connection's database.
+func NewStore(db *warehouse.Conn) *Store { return &Store{db: db} }
+
+// Newest reads the newest mark; ok is false when there is none yet. A mark of a newer format is refused.
+func (s *Store) Newest(ctx context.Context) (m Mark, ok bool, err error) {
+	names := s.db.Database()
+	var format uint16
+	err = s.db.Query(ctx, names.ReadMarkFormat(), nil, func(r warehouse.Rows) error { ok = true; return r.Scan(&format) })
+	if err != nil || !ok {
+		return m, false, err
+	}
+	if format > Format {
+		return m, false, fault.New("run the newer tidemark that wrote it; an older one must not touch its tables",
+			"the marks in %s have format %d, this tidemark knows formats up to %d", names.SplitDate(), format, Format)
+	}
+	err = s.db.Query(ctx, names.ReadMark(), nil, func(r warehouse.Rows) error { m, err = scanMark(r); return err })
+	return m, err == nil, err
+}
+
+// scanMark reads a row of read_mark.sql.
+func scanMark(r warehouse.Rows) (Mark, error) {
+	var (
+		m                      Mark
+		term, epoch, lsn       uint64
+		commit, written        int64
+		tables, chunks         string
+		system, database, slot string
+		timeline               int32
+		views                  map[string]tableRow
+		metas                  map[string]map[Chunk]metaRow
+	)
+	if err := r.Scan(&m.Format, &term, &epoch, &lsn, &commit, &written, &system, &timeline, &database, &slot, &tables, &chunks); err != nil {
+		return m, err
+	}
+	m.Term, m.Epoch, m.LSN, m.CommitTime = Term(term), Epoch(epoch), LSN(lsn), Instant(commit).Time()
+	m.Source = Source{SystemID: system, Timeline: timeline, Database: database, Slot: slot}
+	if err := json.Unmarshal([]byte(tables), &views); err != nil {
+		return m, fmt.Errorf("decode tables of %s: %w", m, err)
+	}
+	if err := json.Unmarshal([]byte(chunks), &metas); err != nil {
+		return m, fmt.Errorf("decode chunks of %s: %w", m, err)
+	}
+	m.Tables = make(map[string]Table, len(views))
+	for name, v := range views {
+		t, err := v.table(metas[name])
+		if err != nil {
+			return m, fmt.Errorf("decode table %s of %s: %w", name, m, err)
+		}
+		m.Tables[name] = t
+	}
+	return m, m.Check()
+}
+
+type metaRow struct {
+	Rows uint64 `json:"rows"`
+	From int64  `json:"from"`
+	To   int64  `json:"to"`
+}
+
+type tableRow struct {
+	Split *string `json:"split"`
+	Clean []Chunk `json:"clean"`
+	Dirty []Chunk `json:"dirty"`
+	Masks []Chunk `json:"masks"`
+	Late  []Chunk `json:"late"`
+	RT    []Chunk `json:"rt"`
+	Rows  uint64  `json:"rows"`
+}
+
+func (v tableRow) table(metas map[Chunk]metaRow) (Table, error) {
+	t := Table{Mirrored: v.Split == nil, Clean: v.Clean, Dirty: v.Dirty, Masks: v.Masks, Late: v.Late, RT: v.RT, Chunks: map[Chunk]Meta{}}
+	if v.Split != nil {
+		at, err := time.Parse("2006-01-02 15:04:05.000000", *v.Split)
+		if err != nil {
+			return t, fmt.Errorf("decode split date: %w", err)
+		}
+		t.Split = InstantOf(at)
+	}
+	for c, m := range metas {
+		t.Chunks[c] = Meta{Rows: m.Rows, From: Instant(m.From), To: Instant(m.To)}
+	}
+	if got := t.Rows(t.Listed()); got != v.Rows {
+		return t, violation("the mark counts %d rows, its chunks %d", v.Rows, got)
+	}
+	return t, nil
+}
+
+// Publish inserts next if the newest mark is still prev: the commit point. It returns ErrFenced when it is not. Any
+// other error leaves open whether the mark arrived; Newest tells. It returns ClickHouse's clock, read after the mark was
+// there.
+func (s *Store) Publish(ctx context.Context, prev, next Mark) (Instant, error) {
+	names := s.db.Database()
+	if err := s.db.Exec(ctx, names.InsertMark(), params(prev, next)); err != nil {
+		return 0, fmt.Errorf("publish %s: %w", next, err)
+	}
+	var term, epoch uint64
+	var now int64
+	err := s.db.Query(ctx, names.NewestMark(), nil, func(r warehouse.Rows) error { return r.Scan(&term, &epoch, &now) })
+	if err != nil {
+		return 0, fmt.Errorf("confirm %s: %w", next, err)
+	}
+	if Term(term) != next.Term || Epoch(epoch) != next.Epoch {
+		return 0, fmt.Errorf("publish %s: the newest mark is (%d, %d): %w", next, term, epoch, ErrFenced)
+	}
+	return Instant(now), nil
+}
+
+func params(prev, next Mark) warehouse.Params {
+	src := next.Source
+	return warehouse.Params{
+		"format": strconv.Itoa(int(next.Format)), "term": warehouse.U64(next.Term), "epoch": warehouse.U64(next.Epoch),
+		"lsn": warehouse.U64(next.LSN), "commit_time": warehouse.I64(InstantOf(next.CommitTime)),
+		"source":        fmt.Sprintf("(%s,%d,%s,%s)", sql.Literal(src.SystemID), src.Timeline, sql.Literal(src.Database), sql.Literal(src.Slot)),
+		"tables":        mapText(next.Tables, tableText),
+		"chunks":        mapText(next.Tables, func(t Table) string { return chunksText(t.Chunks) }),
+		"previous_term": warehouse.U64(prev.Term), "previous_epoch": warehouse.U64(prev.Epoch),
+	}
+}
+
+func mapText(tables map[string]Table, text func(Table) string) string {
+	parts := make([]string, 0, len(tables))
+	for _, name := range slices.Sorted(maps.Keys(tables)) {
+		parts = append(parts, sql.Literal(name)+":"+text(tables[name]))
+	}
+	return "{" + strings.Join(parts, ",") + "}"
+}
+
+func tableText(t Table) string {
+	split := "NULL"
+	if !t.Mirrored {
+		split = "'" + t.Split.String() + "'"
+	}
+	return fmt.Sprintf("(%s,%s,%s,%s,%s,%s,%d)", split, warehouse.Array(t.Clean), warehouse.Array(t.Dirty),
+		warehouse.Array(t.Masks), warehouse.Array(t.Late), warehouse.Array(t.RT), t.Rows(t.Listed()))
+}
+
+func chunksText(chunks map[Chunk]Meta) string {
+	parts := make([]string, 0, len(chunks))
+	for _, c := range slices.Sorted(maps.Keys(chunks)) {
+		m := chunks[c]
+		parts = append(parts, fmt.Sprintf("%d:(%d,%d,%d)", c, m.Rows, m.From, m.To))
+	}
+	return "{" + strings.Join(parts, ",") + "}"
+}
+
+// Kept returns the chunks that the marks still in split_date list, by table, the first epoch among them, and
+// ClickHouse's clock.
+func (s *Store) Kept(ctx context.Context) (listed map[string]map[Chunk]bool, first Epoch, now Instant, err error) {
+	listed = map[string]map[Chunk]bool{}
+	err = s.db.Query(ctx, s.db.Database().ListMarks(), nil, func(r warehouse.Rows) error {
+		var epoch uint64
+		var at int64
+		var chunks string
+		if err := r.Scan(&epoch, &at, &chunks); err != nil {
+			return err
+		}
+		if now = Instant(at); first == 0 {
+			first = Epoch(epoch)
+		}
+		var metas map[string]map[Chunk]metaRow
+		if err := json.Unmarshal([]byte(chunks), &metas); err != nil {
+			return fmt.Errorf("decode chunks of mark %d: %w", epoch, err)
+		}
+		for name, table := range metas {
+			if listed[name] == nil {
+				listed[name] = map[Chunk]bool{}
+			}
+			for c := range table {
+				listed[name][c] = true
+			}
+		}
+		return nil
+	})
+	return listed, first, now, err
+}
