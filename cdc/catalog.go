@@ -1,0 +1,171 @@
+package cdc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tidemark-db/tidemark/internal/fault"
+)
+
+// ErrNoPublication is in the chain of errors about a publication that does not exist.
+var ErrNoPublication = errors.New("publication does not exist")
+
+// Column is one published column of a table.
+type Column struct {
+	Name        string
+	Number      int16 // attnum
+	TypeOID     uint32
+	TypeMod     int32
+	TypeName    string // as format_type prints it, with its modifier
+	BaseTypeOID uint32 // TypeOID after resolving domains
+	BaseTypeMod int32
+	ElemTypeOID uint32 // of the base type when it is an array, else 0
+	Enum        bool   // the base type is an enum
+	NotNull     bool   // declared and validated
+	Generated   bool
+}
+
+// The values of Table.ReplicaIdentity, PostgreSQL's own.
+const (
+	IdentityDefault byte = 'd'
+	IdentityNothing byte = 'n'
+	IdentityFull    byte = 'f'
+	IdentityIndex   byte = 'i'
+)
+
+// Table is a published table as the catalogue describes it now.
+type Table struct {
+	OID          uint32
+	Schema, Name string
+	Columns      []Column // those the publication publishes, by attnum
+
+	// Key are the columns that identify a row: the primary key under DEFAULT, the chosen index under USING INDEX, the
+	// primary key if there is one under FULL. Empty: no key. A deferrable key is none.
+	Key             []string
+	KeyDeferrable   bool // there is a primary key, but a deferrable one
+	ReplicaIdentity byte
+
+	EstimatedRows int64 // by the planner's statistics; -1 when never analysed
+	Pages         int64
+	Partitioned   bool
+	RowFilter     string // the publication's WHERE, "" if none
+	RowSecurity   bool   // row-level security hides rows from this role
+	CanSelect     bool   // this role may read the published columns
+}
+
+// FullName returns schema.name, unquoted.
+func (t Table) FullName() string { return t.Schema + "." + t.Name }
+
+// ColumnNames returns the names of the published columns in order.
+func (t Table) ColumnNames() []string {
+	names := make([]string, len(t.Columns))
+	for i := range t.Columns {
+		names[i] = t.Columns[i].Name
+	}
+	return names
+}
+
+// Publication is what a publication sends.
+type Publication struct {
+	OID                              uint32
+	Name                             string
+	AllTables                        bool
+	Insert, Update, Delete, Truncate bool
+	ViaRoot                          bool // changes of partitions are sent as changes of the root
+}
+
+// ReadPublication returns a publication's flags, or an error that wraps ErrNoPublication.
+func ReadPublication(ctx context.Context, conn *pgx.Conn, name string) (Publication, error) {
+	p := Publication{Name: name}
+	err := conn.QueryRow(ctx, query("publication"), name).Scan(&p.OID, &p.AllTables, &p.Insert, &p.Update, &p.Delete,
+		&p.Truncate, &p.ViaRoot)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return p, noPublication(name, nil)
+	}
+	if err != nil {
+		return p, fmt.Errorf("read publication %q: %w", name, err)
+	}
+	return p, nil
+}
+
+func noPublication(name string, tables []string) error {
+	return fault.New("let the owner of the tables run: "+CreatePublication(name, tables),
+		"source.publication: %w: %q", ErrNoPublication, name)
+}
+
+// ReadCatalog returns every table of the publication, ordered by schema and name.
+func ReadCatalog(ctx context.Context, conn *pgx.Conn, publication string) ([]Table, error) {
+	if _, err := ReadPublication(ctx, conn, publication); err != nil {
+		return nil, err
+	}
+	tables, err := readTables(ctx, conn, publication)
+	if err != nil {
+		return nil, fmt.Errorf("read tables of publication %q: %w", publication, err)
+	}
+	if err := readColumns(ctx, conn, publication, tables); err != nil {
+		return nil, fmt.Errorf("read columns of publication %q: %w", publication, err)
+	}
+	return tables, nil
+}
+
+func readTables(ctx context.Context, conn *pgx.Conn, publication string) ([]Table, error) {
+	rows, err := conn.Query(ctx, query("published_tables"), publication)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (Table, error) {
+		var t Table
+		err := row.Scan(&t.OID, &t.Schema, &t.Name, &t.ReplicaIdentity, &t.Partitioned, &t.EstimatedRows, &t.Pages,
+			&t.Key, &t.KeyDeferrable, &t.RowFilter, &t.RowSecurity, &t.CanSelect)
+		return t, err
+	})
+}
+
+// readColumns fills in the columns of tables.
+func readColumns(ctx context.Context, conn *pgx.Conn, publication string, tables []Table) error {
+	byOID := make(map[uint32]*Table, len(tables))
+	for i := range tables {
+		byOID[tables[i].OID] = &tables[i]
+	}
+	rows, err := conn.Query(ctx, query("published_columns"), publication)
+	if err != nil {
+		return err
+	}
+	var oid uint32
+	var c Column
+	_, err = pgx.ForEachRow(rows, []any{
+		&oid, &c.Name, &c.Number, &c.TypeOID, &c.TypeMod, &c.TypeName, &c.BaseTypeOID, &c.BaseTypeMod, &c.ElemTypeOID,
+		&c.Enum, &c.NotNull, &c.Generated,
+	}, func() error {
+		if t := byOID[oid]; t != nil { // a table published between the two statements comes with the next reading
+			t.Columns = append(t.Columns, c)
+		}
+		return nil
+	})
+	return err
+}
+
+// CreatePublication returns the statement that publishes the tables, each "schema.name".
+func CreatePublication(name string, tables []string) string {
+	if len(tables) == 0 {
+		return "CREATE PUBLICATION " + quoteName(name) + " FOR ALL TABLES"
+	}
+	quoted := make([]string, len(tables))
+	for i, table := range tables {
+		quoted[i] = quoteTable(table)
+	}
+	return "CREATE PUBLICATION " + quoteName(name) + " FOR TABLE " + strings.Join(quoted, ", ")
+}
+
+// quoteTable quotes "schema.name"; a schema's name is taken to hold no dot.
+func quoteTable(table string) string {
+	schema, name, found := strings.Cut(table, ".")
+	if !found {
+		return quoteName(table)
+	}
+	return quoteName(schema, name)
+}

@@ -1,0 +1,321 @@
+package cdc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tidemark-db/tidemark/internal/fault"
+)
+
+// ErrRewritten says that a table was truncated or rewritten after the barrier: the old snapshot would see too little.
+// A new barrier helps.
+var ErrRewritten = errors.New("table was rewritten since the barrier")
+
+const (
+	rangePages    = 2048 // of one COPY: 16 MiB, so that workers end together and progress is smooth
+	minRangePages = 16   // of a file, however many partitions there are
+	runRows       = 4096 // handed to the sink at once, at most
+	runBytes      = 256 << 10
+)
+
+// CopyOptions say what to copy and how fast.
+type CopyOptions struct {
+	Table         Table
+	Columns       []string // nil: all of Table.Columns
+	Workers       int      // 1 if less
+	RowsPerSecond int      // of all workers together; 0: no limit
+	// Progress is told how many rows have been delivered, of about total (-1: unknown). Calls do not overlap.
+	Progress func(rows, total int64)
+}
+
+// Sink takes a run of rows from one worker, numbered from 0. The rows are valid until it returns. Calls of different
+// workers overlap.
+type Sink func(ctx context.Context, worker int, rows []Tuple) error
+
+// Copy reads a table as it was at the barrier. Every worker imports the snapshot before the first row is read, so the
+// barrier may be closed once the sink has been called. Rows come in no order.
+func (b *Barrier) Copy(ctx context.Context, opts CopyOptions, sink Sink) error {
+	c := &tableCopy{CopyOptions: opts, sink: sink, pace: pace{perSecond: opts.RowsPerSecond}}
+	if c.Columns == nil {
+		c.Columns = opts.Table.ColumnNames()
+	}
+	if err := c.run(ctx, b); err != nil {
+		return fmt.Errorf("copy %s: %w", opts.Table.FullName(), err)
+	}
+	return nil
+}
+
+// tableCopy is one Copy under way.
+type tableCopy struct {
+	CopyOptions
+	sink Sink
+	pace pace
+
+	mu        sync.Mutex // guards the rest
+	ranges    []pageRange
+	delivered int64
+}
+
+// pageRange is a piece of a table: its pages from first up to, not including, end. Of a partitioned table it is these
+// pages of every partition, which takes no right on the partitions themselves. The zero range is the whole table.
+type pageRange struct{ first, end int64 }
+
+func (c *tableCopy) run(ctx context.Context, b *Barrier) error {
+	sessions, err := b.importSnapshot(ctx, max(c.Workers, 1))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, conn := range sessions {
+			closeConn(ctx, conn)
+		}
+	}()
+	// The first session's lock keeps the table's files as they are until all workers are through.
+	if c.ranges, err = c.lockRanges(ctx, sessions[0]); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for worker, conn := range sessions {
+		group.Go(func() error { return c.work(ctx, worker, conn) })
+	}
+	return group.Wait()
+}
+
+// importSnapshot opens n sessions whose transactions see the barrier's snapshot.
+func (b *Barrier) importSnapshot(ctx context.Context, n int) (sessions []*pgx.Conn, err error) {
+	defer func() {
+		if err != nil {
+			for _, conn := range sessions {
+				closeConn(ctx, conn)
+			}
+		}
+	}()
+	for range n {
+		conn, err := Connect(ctx, b.cfg)
+		if err != nil {
+			return sessions, err
+		}
+		sessions = append(sessions, conn)
+		_, err = conn.PgConn().Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT "+
+			quoteLiteral(b.Snapshot)).ReadAll()
+		if err != nil {
+			return sessions, fmt.Errorf("import snapshot %s: %w", b.Snapshot, err)
+		}
+	}
+	return sessions, nil
+}
+
+// lockRanges locks the table and its partitions against rewriting and cuts them into ranges.
+func (c *tableCopy) lockRanges(ctx context.Context, conn *pgx.Conn) ([]pageRange, error) {
+	// Unlike LOCK TABLE this is content with the right to read these columns.
+	if _, err := conn.Exec(ctx, c.selection()+" LIMIT 0"); err != nil {
+		return nil, lockFault(err)
+	}
+	files, err := c.readFiles(ctx, conn)
+	if err != nil {
+		return nil, fmt.Errorf("read table size: %w", err)
+	}
+	var whole bool // ctid is not among the columns that a role can be granted one by one
+	if err := conn.QueryRow(ctx, "SELECT NOT has_table_privilege($1::oid, 'SELECT')", c.Table.OID).Scan(&whole); err != nil {
+		return nil, fmt.Errorf("read table privileges: %w", err)
+	}
+	if whole {
+		return []pageRange{{}}, nil
+	}
+	return cut(files), nil
+}
+
+// readFiles returns the number of pages of each file.
+func (c *tableCopy) readFiles(ctx context.Context, conn *pgx.Conn) ([]int64, error) {
+	rows, err := conn.Query(ctx, query("copy_files"), c.Table.OID)
+	if err != nil {
+		return nil, err
+	}
+	var name string
+	var pages int64
+	var same bool
+	var files []int64
+	_, err = pgx.ForEachRow(rows, []any{&name, &pages, &same}, func() error {
+		if !same {
+			return fault.New("try again: a new barrier sees the new file", "%w: %s", ErrRewritten, name)
+		}
+		files = append(files, pages)
+		return nil
+	})
+	return files, err
+}
+
+func lockFault(err error) error {
+	if sqlState(err) == "55P03" {
+		return fault.New("end the session that holds the table in ACCESS EXCLUSIVE mode, then try again", "lock table: %w", err)
+	}
+	return fmt.Errorf("lock table: %w", err)
+}
+
+// cut returns ranges of about rangePages each over files of these lengths laid side by side. Pages that are added
+// later hold nothing that the snapshot sees.
+func cut(files []int64) []pageRange {
+	var ranges []pageRange
+	longest := slices.Max(append(files, 0))
+	for first := int64(0); first < longest; {
+		reached := int64(0)
+		for _, pages := range files {
+			if pages > first {
+				reached++
+			}
+		}
+		end := min(first+max(rangePages/reached, minRangePages), longest)
+		ranges = append(ranges, pageRange{first, end})
+		first = end
+	}
+	return ranges
+}
+
+// only keeps a plain table's inheritance children out, which are tables of the publication themselves.
+func only(partitioned bool) string {
+	if partitioned {
+		return ""
+	}
+	return "ONLY "
+}
+
+func (c *tableCopy) next() (pageRange, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.ranges) == 0 {
+		return pageRange{}, false
+	}
+	r := c.ranges[0]
+	c.ranges = c.ranges[1:]
+	return r, true
+}
+
+// work copies ranges until none is left.
+func (c *tableCopy) work(ctx context.Context, worker int, conn *pgx.Conn) error {
+	w := &copyWriter{ctx: ctx, copy: c, worker: worker}
+	for {
+		r, ok := c.next()
+		if !ok {
+			return nil
+		}
+		if _, err := conn.PgConn().CopyTo(ctx, w, c.statement(r)); err != nil {
+			return fmt.Errorf("pages %d to %d: %w", r.first, r.end, err)
+		}
+		if err := w.flush(); err != nil {
+			return err
+		}
+	}
+}
+
+// selection is the query of what is copied, without a condition.
+func (c *tableCopy) selection() string {
+	return "SELECT " + quoteNames(c.Columns) + " FROM " + only(c.Table.Partitioned) + quoteName(c.Table.Schema, c.Table.Name)
+}
+
+func (c *tableCopy) statement(r pageRange) string {
+	where := "true"
+	if r != (pageRange{}) {
+		where = fmt.Sprintf("ctid >= '(%d,0)'::tid AND ctid < '(%d,0)'::tid", r.first, r.end)
+	}
+	if c.Table.RowFilter != "" {
+		where += " AND (" + c.Table.RowFilter + ")"
+	}
+	return "COPY (" + c.selection() + " WHERE " + where + ") TO STDOUT"
+}
+
+// deliver hands rows to the sink, at the set pace.
+func (c *tableCopy) deliver(ctx context.Context, worker int, rows []Tuple) error {
+	if err := c.pace.wait(ctx, len(rows)); err != nil {
+		return err
+	}
+	if err := c.sink(ctx, worker, rows); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.delivered += int64(len(rows))
+	if c.Progress != nil {
+		c.Progress(c.delivered, c.Table.EstimatedRows)
+	}
+	return nil
+}
+
+// copyWriter collects the rows of one worker. PostgreSQL sends one row per message, so each Write is one line.
+type copyWriter struct {
+	ctx    context.Context // of the Copy; io.Writer has no place for it
+	copy   *tableCopy
+	worker int
+	rows   []Tuple
+	bytes  int
+	arena  arena
+}
+
+func (w *copyWriter) Write(line []byte) (int, error) {
+	if len(line) == 0 || line[len(line)-1] != '\n' {
+		return 0, errTruncated
+	}
+	t, err := decodeCopyLine(&w.arena, line[:len(line)-1], len(w.copy.Columns))
+	if err != nil {
+		return 0, err
+	}
+	w.rows = append(w.rows, t)
+	w.bytes += len(line)
+	if len(w.rows) >= runRows || w.bytes >= runBytes {
+		if err := w.flush(); err != nil {
+			return 0, err
+		}
+	}
+	return len(line), nil
+}
+
+func (w *copyWriter) flush() error {
+	if len(w.rows) == 0 {
+		return nil
+	}
+	err := w.copy.deliver(w.ctx, w.worker, w.rows)
+	clear(w.rows)
+	w.rows, w.bytes = w.rows[:0], 0
+	return err
+}
+
+// pace spreads rows over time.
+type pace struct {
+	perSecond int
+	mu        sync.Mutex
+	free      time.Time // when the rows let through so far are paid for
+}
+
+// wait returns when n more rows may go.
+func (p *pace) wait(ctx context.Context, n int) error {
+	if p.perSecond <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(p.book(n))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// book takes the time of n rows and returns how long to wait for those before them.
+func (p *pace) book(n int) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if p.free.Before(now) {
+		p.free = now
+	}
+	wait := p.free.Sub(now)
+	p.free = p.free.Add(time.Duration(n) * time.Second / time.Duration(p.perSecond))
+	return wait
+}

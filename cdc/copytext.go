@@ -1,0 +1,71 @@
+package cdc
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// decodeCopyLine splits one line of COPY's text format, without its newline, into values. Escaped values are written
+// anew into the arena; the line as a whole is copied there first.
+func decodeCopyLine(a *arena, line []byte, columns int) (Tuple, error) {
+	t := a.tuple(columns)
+	if columns == 0 {
+		return t, nil
+	}
+	rest := a.copy(line)
+	for i := range t {
+		field := rest
+		if i < columns-1 {
+			end := bytes.IndexByte(rest, '\t')
+			if end < 0 {
+				return nil, fmt.Errorf("decode COPY line: %d columns instead of %d", i+1, columns)
+			}
+			field, rest = rest[:end:end], rest[end+1:]
+		}
+		t[i] = decodeCopyField(field)
+	}
+	if bytes.IndexByte(rest, '\t') >= 0 {
+		return nil, fmt.Errorf("decode COPY line: more than %d columns", columns)
+	}
+	return t, nil
+}
+
+// decodeCopyField unescapes in place: a value is never longer than its escaped form.
+func decodeCopyField(field []byte) Value {
+	if len(field) == 2 && field[0] == '\\' && field[1] == 'N' {
+		return Value{Kind: Null}
+	}
+	at := bytes.IndexByte(field, '\\')
+	if at < 0 {
+		return Value{Kind: Text, Text: field}
+	}
+	out := field[:at]
+	for ; at < len(field); at++ {
+		c := field[at]
+		if c == '\\' && at+1 < len(field) {
+			at++
+			c = unescape(field[at])
+		}
+		out = append(out, c)
+	}
+	return Value{Kind: Text, Text: out}
+}
+
+// unescape returns what stands for \c. The server writes no octal or hexadecimal escapes.
+func unescape(c byte) byte {
+	switch c {
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	case 'v':
+		return '\v'
+	}
+	return c
+}

@@ -1,0 +1,150 @@
+package cdc
+
+import (
+	"encoding/binary"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The messages of a small transaction, as pgoutput writes them.
+func sampleMessages() [][]byte {
+	u16 := binary.BigEndian.AppendUint16
+	u32 := binary.BigEndian.AppendUint32
+	u64 := binary.BigEndian.AppendUint64
+	relation := append(u32([]byte{'R'}, 7), "public\x00t\x00d"...)
+	relation = append(u16(relation, 2), "\x01id\x00"...)
+	relation = append(u32(u32(relation, 23), 0xffffffff), "\x00a\x00"...)
+	relation = u32(u32(relation, 25), 0xffffffff)
+	tuple := append(u16(nil, 2), 't')
+	tuple = append(append(u32(tuple, 1), '1'), 'u')
+	return [][]byte{
+		u32(u64(u64([]byte{'B'}, 100), 0), 1),
+		relation,
+		append(append(u32([]byte{'I'}, 7), 'N'), tuple...),
+		append(append(append(append(u32([]byte{'U'}, 7), 'O'), tuple...), 'N'), tuple...),
+		append(append(u32([]byte{'D'}, 7), 'K'), tuple...),
+		u32(append(u32([]byte{'T'}, 1), 0), 7),
+		u64(u64(u64([]byte{'C', 0}, 100), 120), 0),
+	}
+}
+
+func TestDecode(t *testing.T) {
+	d := newDecoder(100)
+	for _, m := range sampleMessages() {
+		if err := d.message(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	events := d.take().Events
+	if got := showAll(events[1:5]); got != "I 1|?\nU {1|?} → 1|?\nD 1|? →\nT t" {
+		t.Error(got)
+	}
+	if events[5].Kind != Commit || events[5].LSN != 120 || events[0].LSN != 100 || events[4].Ordinal != 4 {
+		t.Errorf("%+v", events)
+	}
+}
+
+func TestDecodeSkipsOlder(t *testing.T) {
+	d := newDecoder(101)
+	for _, m := range sampleMessages() {
+		if err := d.message(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b := d.take(); b != nil {
+		t.Errorf("%d events", len(b.Events))
+	}
+}
+
+func TestDecodeEmptyTransactionIsProgress(t *testing.T) {
+	d := newDecoder(0)
+	messages := sampleMessages()
+	for _, m := range [][]byte{messages[0], messages[1], messages[6]} {
+		if err := d.message(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.keepalive(119, time.Now())
+	d.keepalive(130, time.Now())
+	if events := d.take().Events; len(events) != 1 || events[0].Kind != Progress || events[0].LSN != 130 {
+		t.Errorf("%+v", events)
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	m := sampleMessages()
+	for name, messages := range map[string][][]byte{
+		"outside a transaction": {m[1], m[2]},
+		"has not ended":         {m[0], m[0]},
+		"never described":       {m[0], m[2]},
+		"commit of":             {m[6]},
+		"comes after":           {m[0], m[1], m[2], m[6], m[0]},
+		"unknown type":          {{'S'}},
+	} {
+		d, err := newDecoder(0), error(nil)
+		for _, message := range messages {
+			err = d.message(message)
+		}
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestDecodeCutShort(t *testing.T) {
+	for i, m := range sampleMessages() {
+		for n := range m {
+			d := newDecoder(0)
+			for _, before := range sampleMessages()[:i] {
+				if err := d.message(before); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := d.message(m[:n]); err == nil {
+				t.Errorf("message %q cut to %d bytes", m[0], n)
+			}
+		}
+	}
+}
+
+// Nothing that a server sends makes the decoder panic, or keep a buffer that the connection uses again.
+func FuzzDecode(f *testing.F) {
+	for _, m := range sampleMessages() {
+		f.Add(m)
+	}
+	f.Fuzz(func(t *testing.T, message []byte) {
+		d := newDecoder(0)
+		for _, m := range sampleMessages()[:3] {
+			if err := d.message(m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := d.message(message); err == nil {
+			b := d.take()
+			clear(message)
+			for _, e := range b.Events {
+				_ = show(e)
+			}
+		}
+	})
+}
+
+func BenchmarkDecode(b *testing.B) {
+	m := sampleMessages()
+	d := newDecoder(0)
+	for _, message := range m[:2] {
+		if err := d.message(message); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := d.message(m[2]); err != nil {
+			b.Fatal(err)
+		}
+		if d.bytes > batchBytes {
+			d.take()
+		}
+	}
+}

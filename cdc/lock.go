@@ -1,0 +1,140 @@
+package cdc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tidemark-db/tidemark/internal/fault"
+)
+
+// ErrLocked is in the chain of AcquireLock's error when another session holds the lock.
+var ErrLocked = errors.New("another bridge holds the slot's lock")
+
+// ErrLockLost says that the session that held the lock is gone.
+var ErrLockLost = errors.New("the session that held the lock was lost")
+
+const lockPing = 2 * time.Second
+
+// Lock is PostgreSQL's session advisory lock on the slot's name: of two bridges that name the same slot in the same
+// database one works. It keeps honest bridges apart; a paused one is fenced by the term in the mark, not by this.
+type Lock struct {
+	mu     sync.Mutex // guards conn
+	conn   *pgx.Conn
+	lost   chan struct{}
+	cancel context.CancelFunc
+	ended  chan struct{}
+}
+
+// AcquireLock takes the lock or returns an error that wraps ErrLocked and names the holder. It does not wait.
+func AcquireLock(ctx context.Context, cfg Config) (*Lock, error) {
+	conn, err := Connect(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := tryLock(ctx, conn, cfg); err != nil {
+		closeConn(ctx, conn)
+		return nil, err
+	}
+	watch, cancel := context.WithCancel(context.Background())
+	l := &Lock{conn: conn, lost: make(chan struct{}), cancel: cancel, ended: make(chan struct{})}
+	go l.watch(watch) // ends at Close or when the session is lost; Close waits for it
+	return l, nil
+}
+
+func lockKey(slot string) int64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte("tidemark slot " + slot))
+	return int64(h.Sum64())
+}
+
+func tryLock(ctx context.Context, conn *pgx.Conn, cfg Config) error {
+	key := lockKey(cfg.Slot)
+	var got bool
+	if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", key).Scan(&got); err != nil {
+		return fmt.Errorf("take advisory lock: %w", err)
+	}
+	if got {
+		return nil
+	}
+	holder, err := lockHolder(ctx, conn, key)
+	if err != nil {
+		return err
+	}
+	return fault.New("stop the other bridge, or give this one a slot of its own",
+		"slot %q: %w: %s", cfg.Slot, ErrLocked, holder)
+}
+
+func lockHolder(ctx context.Context, conn *pgx.Conn, key int64) (string, error) {
+	var holder string
+	err := conn.QueryRow(ctx, query("lock_holder"), key).Scan(&holder)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "a session that has just ended", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("find the lock's holder: %w", err)
+	}
+	return holder, nil
+}
+
+// watch asks the session every few seconds whether it is alive.
+func (l *Lock) watch(ctx context.Context) {
+	defer close(l.ended)
+	ticker := time.NewTicker(lockPing)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := l.ping(ctx); err != nil && ctx.Err() == nil {
+			close(l.lost)
+			return
+		}
+	}
+}
+
+func (l *Lock) ping(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
+	defer cancel()
+	return l.conn.Ping(ctx)
+}
+
+// Lost is closed within seconds of the session's end.
+func (l *Lock) Lost() <-chan struct{} { return l.lost }
+
+// Check asks the server now. An error that wraps ErrLockLost is final.
+func (l *Lock) Check(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("check lock: %w", err)
+	}
+	select {
+	case <-l.lost:
+		return ErrLockLost
+	default:
+	}
+	// Not under ctx: cancelling a query would close the session and give up the lock.
+	if err := l.ping(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("%w: %w", ErrLockLost, err)
+	}
+	return nil
+}
+
+// Close gives up the lock and ends its session.
+func (l *Lock) Close() error {
+	l.cancel()
+	<-l.ended
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+	defer cancel()
+	return l.conn.Close(ctx)
+}

@@ -1,0 +1,40 @@
+-- to_jsonb because PostgreSQL 14's view has neither attnames nor rowfilter.
+SELECT c.oid,
+       n.nspname::text,
+       c.relname::text,
+       c.relreplident,
+       c.relkind = 'p' AS partitioned,
+       size.rows::bigint,
+       size.pages::bigint,
+       CASE WHEN key.columns IS NULL OR key.deferrable THEN '{}' ELSE key.columns END,
+       coalesce(key.deferrable, false),
+       coalesce(to_jsonb(p) ->> 'rowfilter', ''),
+       row_security_active(c.oid),
+       has_schema_privilege(n.oid, 'USAGE') AND (
+           has_table_privilege(c.oid, 'SELECT')
+           OR NOT EXISTS (
+               SELECT FROM pg_catalog.pg_attribute a
+               WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                 AND coalesce(to_jsonb(p) -> 'attnames' ? a.attname, true)
+                 AND NOT has_column_privilege(c.oid, a.attnum, 'SELECT')))
+FROM pg_catalog.pg_publication_tables p
+JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname
+JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
+LEFT JOIN LATERAL (
+    SELECT array_agg(a.attname::text ORDER BY a.attnum) AS columns, NOT bool_and(i.indimmediate) AS deferrable
+    FROM pg_catalog.pg_index i
+    JOIN pg_catalog.pg_attribute a
+      ON a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+    WHERE i.indrelid = c.oid
+      AND i.indisvalid
+      AND CASE c.relreplident WHEN 'i' THEN i.indisreplident WHEN 'n' THEN false ELSE i.indisprimary END
+) key ON true
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN min(leaf.reltuples) < 0 THEN -1 ELSE sum(leaf.reltuples) END AS rows,
+           sum(pg_relation_size(leaf.oid)) / current_setting('block_size')::int AS pages
+    FROM pg_catalog.pg_class leaf
+    WHERE leaf.oid = c.oid AND c.relkind <> 'p'
+       OR c.relkind = 'p' AND leaf.oid IN (SELECT relid FROM pg_partition_tree(c.oid) WHERE isleaf)
+) size
+WHERE p.pubname = $1
+ORDER BY n.nspname, c.relname
