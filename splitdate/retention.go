@@ -13,7 +13,6 @@ type Retired struct {
 	Table  string // view name
 	Region sql.Region
 	Chunk  Chunk
-	Rows   uint64
 
 	last Epoch   // the last mark that lists it
 	at   Instant // ClickHouse's clock when the mark without it was seen to be there
@@ -53,7 +52,7 @@ func (r *Retention) Published(prev, next Mark, now Instant) {
 			for _, c := range before.In(region) {
 				if _, listed := after.Chunks[c]; !listed {
 					r.retired = append(r.retired, Retired{
-						Table: name, Region: region, Chunk: c, Rows: before.Chunks[c].Rows, last: prev.Epoch, at: now,
+						Table: name, Region: region, Chunk: c, last: prev.Epoch, at: now,
 					})
 				}
 			}
@@ -72,12 +71,33 @@ func (r *Retention) Due(now, oldestQuery Instant, maxAge time.Duration) []Retire
 		}
 		n++
 	}
+	if n == 0 && len(r.retired) == 0 {
+		r.forget(r.marks[len(r.marks)-1].epoch - 2)
+	}
+	return r.take(n)
+}
+
+// Over takes out the oldest chunks that waiting queries must do without, because all waiting chunks together are larger
+// than limit. sizes are their bytes on disk.
+func (r *Retention) Over(limit int64, sizes map[Chunk]int64) []Retired {
+	var total int64
+	for _, c := range r.retired {
+		total += sizes[c.Chunk]
+	}
+	n := 0
+	for n < len(r.retired) && total > limit {
+		total -= sizes[r.retired[n].Chunk]
+		n++
+	}
+	return r.take(n)
+}
+
+// take takes out the n oldest chunks, and with them the marks that list them.
+func (r *Retention) take(n int) []Retired {
 	due := r.retired[:n:n]
 	r.retired = r.retired[n:]
 	if n > 0 {
 		r.forget(due[n-1].last)
-	} else if len(r.retired) == 0 {
-		r.forget(r.marks[len(r.marks)-1].epoch - 2)
 	}
 	return due
 }
@@ -89,13 +109,8 @@ func (r *Retention) forget(last Epoch) {
 	}
 }
 
-// Waiting is how many chunks wait to be dropped, and how many rows they hold.
-func (r *Retention) Waiting() (chunks int, rows uint64) {
-	for _, c := range r.retired {
-		rows += c.Rows
-	}
-	return len(r.retired), rows
-}
+// Waiting is how many chunks wait to be dropped.
+func (r *Retention) Waiting() int { return len(r.retired) }
 
 // Safe returns the oldest mark whose chunks are all still there: its position may be confirmed to the source, and marks
 // before its epoch are of no more use.

@@ -70,3 +70,19 @@ func TestRetentionOfAnOlderTerm(t *testing.T) {
 		t.Errorf("chunks %v went instead of 5", due)
 	}
 }
+
+func TestRetentionBoundsTheDisk(t *testing.T) {
+	r := NewRetention(markAt(1, 1), nil, 0)
+	r.Published(markAt(1, 1), markAt(2, 2), 10*second)
+	r.Published(markAt(2, 2), markAt(3, 3), 20*second)
+	sizes := map[Chunk]int64{1: 60, 2: 60}
+	if due := r.Over(120, sizes); len(due) != 0 {
+		t.Errorf("chunks %v went within the limit", chunksOf(due))
+	}
+	if due := chunksOf(r.Over(100, sizes)); len(due) != 1 || due[0] != 1 {
+		t.Errorf("chunks %v went instead of the oldest one", due)
+	}
+	if epoch, _ := r.Safe(); epoch != 2 {
+		t.Errorf("safe is mark %d instead of 2: chunk 1 is gone", epoch)
+	}
+}

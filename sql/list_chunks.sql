@@ -1,4 +1,4 @@
-SELECT `table`, `partition_id`, sum(`rows`)
+SELECT `table`, `partition_id`, sum(`bytes_on_disk`)
 FROM system.parts
 WHERE `database` = {database:String} AND `active`
 GROUP BY `table`, `partition_id`

@@ -103,7 +103,7 @@ WHERE (SELECT max((`term`, `epoch`)) FROM `shop`.`split_date`) = ({previous_term
 INSERT INTO `shop_tidemark`.`split_date_log` SELECT * FROM `shop`.`split_date` WHERE intDiv(`epoch`, 64) = {partition:UInt64};
 
 -- list_chunks
-SELECT `table`, `partition_id`, sum(`rows`)
+SELECT `table`, `partition_id`, sum(`bytes_on_disk`)
 FROM system.parts
 WHERE `database` = {database:String} AND `active`
 GROUP BY `table`, `partition_id`

@@ -103,7 +103,7 @@ WHERE (SELECT max((`term`, `epoch`)) FROM `sh\`op'\\`.`split_date`) = ({previous
 INSERT INTO `sh\`op'\\_tidemark`.`split_date_log` SELECT * FROM `sh\`op'\\`.`split_date` WHERE intDiv(`epoch`, 64) = {partition:UInt64};
 
 -- list_chunks
-SELECT `table`, `partition_id`, sum(`rows`)
+SELECT `table`, `partition_id`, sum(`bytes_on_disk`)
 FROM system.parts
 WHERE `database` = {database:String} AND `active`
 GROUP BY `table`, `partition_id`

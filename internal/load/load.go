@@ -1,0 +1,278 @@
+// Package load writes the rows of a table, as PostgreSQL had them at a barrier, to new chunks: those with a date before
+// the split date to HISTORIC, a chunk for each of its periods, the others to RT. It owns neither the reading (cdc) nor
+// the mark that will list the chunks (splitdate).
+package load
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/tidemark-db/tidemark/cdc"
+	"github.com/tidemark-db/tidemark/internal/block"
+	"github.com/tidemark-db/tidemark/internal/warehouse"
+	"github.com/tidemark-db/tidemark/splitdate"
+	"github.com/tidemark-db/tidemark/sql"
+)
+
+// Options of a load.
+type Options struct {
+	Barrier cdc.LSN           // the rows are those of the transactions that committed before it
+	Split   splitdate.Instant // of a table with a date column
+	Small   bool              // a mirrored table that lies in RT as a whole
+	Numbers func() splitdate.Chunk
+}
+
+// Loader takes rows from several workers at once.
+type Loader struct {
+	Options
+	db    *warehouse.Conn
+	table *sql.Table
+	date  int // position of the date column, -1 if there is none
+	rt    splitdate.Chunk
+
+	rows atomic.Uint64 // keyless rows are numbered in the order of arrival
+
+	mu       sync.Mutex
+	historic map[int64]splitdate.Chunk // by period
+	workers  map[int]*worker
+}
+
+// worker holds what one worker has not sent yet.
+type worker struct {
+	loader   *Loader
+	historic *half
+	rt       *half
+}
+
+// half is the rows of one region.
+type half struct {
+	region  sql.Region
+	rows    *block.Builder
+	chunk   []uint64
+	lsn     []uint64
+	ordinal []uint64
+}
+
+// Rows of one INSERT: large enough for large parts, small enough that a worker needs little memory.
+const (
+	maxRows  = 250_000
+	maxBytes = 32 << 20
+)
+
+// mirroredChunk is the number of rows of a HISTORIC chunk of a mirrored table.
+const mirroredChunk = 1_000_000
+
+// New returns a loader.
+func New(db *warehouse.Conn, t *sql.Table, o Options) (*Loader, error) {
+	l := &Loader{Options: o, db: db, table: t, rt: o.Numbers(), historic: map[int64]splitdate.Chunk{}, workers: map[int]*worker{}}
+	l.date = slices.IndexFunc(t.Columns, func(c sql.Column) bool { return c.Name == t.Date })
+	if t.Mirrored() {
+		l.date = -1
+	}
+	_, err := l.worker(0)
+	return l, err
+}
+
+func (l *Loader) worker(n int) (*worker, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w, ok := l.workers[n]; ok {
+		return w, nil
+	}
+	w := &worker{loader: l}
+	for _, h := range []struct {
+		half   **half
+		region sql.Region
+	}{{&w.historic, sql.Historic}, {&w.rt, sql.RT}} {
+		rows, err := block.NewBuilder(block.Columns(l.table.Columns))
+		if err != nil {
+			return nil, fmt.Errorf("load %s: %w", l.table.Source, err)
+		}
+		*h.half = &half{region: h.region, rows: rows}
+	}
+	l.workers[n] = w
+	return w, nil
+}
+
+// Add takes rows, in the order of the table's columns, from one worker.
+func (l *Loader) Add(ctx context.Context, n int, rows []cdc.Tuple) error {
+	w, err := l.worker(n)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if err := w.add(row); err != nil {
+			return fmt.Errorf("load %s, row %s: %w", l.table.Source, l.key(row), err)
+		}
+	}
+	for _, h := range []*half{w.historic, w.rt} {
+		if h.rows.Rows() >= maxRows || h.rows.Bytes() >= maxBytes {
+			if err := l.send(ctx, h); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (l *Loader) key(row cdc.Tuple) string {
+	out := ""
+	for i, c := range l.table.Columns {
+		if slices.Contains(l.table.Key, c.Name) {
+			out += fmt.Sprintf("%s=%s ", c.Name, row[i].Text)
+		}
+	}
+	return out
+}
+
+// add appends a row to the half it belongs to. Whether it is settled is known when its date has been read.
+func (w *worker) add(row cdc.Tuple) error {
+	l := w.loader
+	ordinal := l.rows.Add(1)
+	if l.date < 0 {
+		if l.Small {
+			return w.rt.append(row, l.rt, l.Barrier, ordinal)
+		}
+		return w.historic.append(row, l.chunk(int64(ordinal/mirroredChunk)), l.Barrier, ordinal)
+	}
+	if err := w.historic.append(row, 0, l.Barrier, ordinal); err != nil {
+		return err
+	}
+	last := w.historic.rows.Rows() - 1
+	at, dated := w.historic.rows.Instant(l.date, last)
+	if dated && splitdate.Instant(at) < l.Split {
+		w.historic.chunk[last] = uint64(l.chunk(l.period(splitdate.Instant(at))))
+		return nil
+	}
+	w.historic.truncate(last)
+	return w.rt.append(row, l.rt, l.Barrier, ordinal)
+}
+
+// append adds a row. Loaded rows of a table without a key get the position just before the barrier: no transaction has
+// it, because WAL records begin at multiples of eight.
+func (h *half) append(row cdc.Tuple, chunk splitdate.Chunk, barrier cdc.LSN, ordinal uint64) error {
+	rows := h.rows.Rows()
+	for i := range row {
+		var err error
+		if row[i].Kind == cdc.Null {
+			err = h.rows.AppendNull(i)
+		} else {
+			err = h.rows.AppendText(i, row[i].Text)
+		}
+		if err != nil {
+			h.rows.Truncate(rows)
+			return err
+		}
+	}
+	h.chunk = append(h.chunk, uint64(chunk))
+	h.lsn = append(h.lsn, uint64(barrier)-1)
+	h.ordinal = append(h.ordinal, ordinal)
+	return nil
+}
+
+func (h *half) truncate(rows int) {
+	h.rows.Truncate(rows)
+	h.chunk, h.lsn, h.ordinal = h.chunk[:rows], h.lsn[:rows], h.ordinal[:rows]
+}
+
+// chunk returns the HISTORIC chunk of a period.
+func (l *Loader) chunk(period int64) splitdate.Chunk {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c, ok := l.historic[period]
+	if !ok {
+		c = l.Numbers()
+		l.historic[period] = c
+	}
+	return c
+}
+
+// period numbers the partition of HISTORIC that an instant belongs to, so that a fold rewrites no more than one.
+func (l *Loader) period(at splitdate.Instant) int64 {
+	zone := l.table.DateType().Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	t := at.Time().In(zone)
+	y, m, d := t.Date()
+	switch l.table.PartitionBy {
+	case "month":
+		return int64(y)*100 + int64(m)
+	case "hour":
+		return ((int64(y)*100+int64(m))*100+int64(d))*100 + int64(t.Hour())
+	default:
+		return (int64(y)*100+int64(m))*100 + int64(d)
+	}
+}
+
+// send inserts what a half holds.
+func (l *Loader) send(ctx context.Context, h *half) error {
+	if h.rows.Rows() == 0 {
+		return nil
+	}
+	err := l.db.Insert(ctx, l.table.InsertChunk(h.region), func(b driver.Batch) error {
+		if err := h.rows.AppendTo(b, 0); err != nil {
+			return err
+		}
+		n := len(l.table.Columns)
+		more := []any{h.chunk}
+		if l.table.Keyless() {
+			more = []any{h.lsn, h.ordinal, h.chunk}
+		}
+		for i, col := range more {
+			if err := b.Column(n + i).Append(col); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("load %s: %w", l.table.Source, err)
+	}
+	h.rows.Reset()
+	h.truncate(0)
+	return nil
+}
+
+// Finish sends the rest and returns the table's state at the barrier, after counting what arrived.
+func (l *Loader) Finish(ctx context.Context) (splitdate.Table, error) {
+	state := splitdate.Table{Mirrored: l.table.Mirrored(), Split: l.Split, Chunks: map[splitdate.Chunk]splitdate.Meta{}}
+	for _, w := range l.workers {
+		for _, h := range []*half{w.historic, w.rt} {
+			if err := l.send(ctx, h); err != nil {
+				return state, err
+			}
+		}
+	}
+	settled := make([]splitdate.Chunk, 0, len(l.historic))
+	for _, c := range l.historic {
+		settled = append(settled, c)
+	}
+	slices.Sort(settled)
+	for _, r := range []struct {
+		region sql.Region
+		chunks []splitdate.Chunk
+		list   *[]splitdate.Chunk
+	}{{sql.Historic, settled, &state.Clean}, {sql.RT, []splitdate.Chunk{l.rt}, &state.RT}} {
+		metas, err := splitdate.CountChunks(ctx, l.db, l.table, r.region, r.chunks)
+		if err != nil {
+			return state, err
+		}
+		for _, c := range r.chunks {
+			if meta, ok := metas[c]; ok {
+				*r.list = append(*r.list, c)
+				state.Chunks[c] = meta
+			}
+		}
+	}
+	if got, want := state.Rows(state.Listed()), l.rows.Load(); got != want {
+		return state, fmt.Errorf("load %s: PostgreSQL sent %d rows, %d arrived: %w", l.table.Source, want, got, splitdate.ErrInvariant)
+	}
+	return state, nil
+}

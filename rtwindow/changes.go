@@ -1,0 +1,253 @@
+package rtwindow
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/tidemark-db/tidemark/cdc"
+	"github.com/tidemark-db/tidemark/internal/fault"
+	"github.com/tidemark-db/tidemark/sql"
+)
+
+// entry is what became of one key since the last Flush.
+type entry struct {
+	insert       bool      // the first change was an INSERT: the key was not there before
+	live         bool      // there is a row after the last change
+	row          cdc.Tuple // by column of the table; of a dead row only the key is filled
+	source       cdc.Tuple // the key, when the piece began, of the row that unchanged values come from
+	lsn, ordinal uint64
+}
+
+func (e *entry) unresolved() bool { return e.live && e.source != nil }
+
+// Changes collects the changes of whole transactions to one table, one entry per key. It is not safe for concurrent
+// use.
+type Changes struct {
+	table *sql.Table
+	key   []int // positions of the key's columns in the table's
+
+	entries []*entry
+	byKey   map[string]*entry
+	bytes   int
+	scratch []byte
+
+	relation *cdc.Relation
+	columns  []int // position in the relation of each of the table's columns
+}
+
+// NewChanges returns an empty collection for the table.
+func NewChanges(t *sql.Table) *Changes {
+	c := &Changes{table: t, byKey: map[string]*entry{}}
+	if t.Keyless() {
+		return c
+	}
+	for _, k := range t.Key {
+		for i, col := range t.Columns {
+			if col.Name == k {
+				c.key = append(c.key, i)
+			}
+		}
+	}
+	return c
+}
+
+// Empty reports whether nothing was collected.
+func (c *Changes) Empty() bool { return len(c.entries) == 0 }
+
+// Bytes is about how much memory the entries hold on to.
+func (c *Changes) Bytes() int { return c.bytes }
+
+// Reset forgets the entries.
+func (c *Changes) Reset() {
+	c.entries, c.bytes = nil, 0
+	clear(c.byKey)
+}
+
+// Add takes one change. An error says that the table's structure or identity does not fit.
+func (c *Changes) Add(e *cdc.Event) error {
+	if e.Relation != c.relation {
+		if err := c.bind(e.Relation); err != nil {
+			return err
+		}
+	}
+	if c.table.Keyless() {
+		return c.addKeyless(e)
+	}
+	switch e.Op {
+	case cdc.Insert:
+		c.put(c.arrange(e.New), nil, e, true)
+	case cdc.Delete:
+		c.remove(c.arrange(e.Old), e)
+	case cdc.Update:
+		c.update(e)
+	}
+	return nil
+}
+
+func (c *Changes) addKeyless(e *cdc.Event) error {
+	if e.Op != cdc.Insert {
+		return fault.New("give the table a primary key, or leave updates and deletes out of the publication, and load it again",
+			"table %s has no key, but the stream brought a change %q at %s", c.table.Source, e.Op, e.LSN)
+	}
+	row := c.arrange(e.New)
+	c.entries = append(c.entries, &entry{insert: true, live: true, row: row, lsn: uint64(e.LSN), ordinal: e.Ordinal})
+	c.bytes += size(row)
+	return nil
+}
+
+// bind maps the table's columns to a relation's, by name.
+func (c *Changes) bind(r *cdc.Relation) error {
+	at := make(map[string]int, len(r.Columns))
+	for i, col := range r.Columns {
+		at[col.Name] = i
+	}
+	columns := make([]int, len(c.table.Columns))
+	for i, col := range c.table.Columns {
+		p, ok := at[col.Name]
+		if !ok {
+			return fault.New("restart tidemark, which loads the table anew with its present columns, after `tidemark uninstall --data` of it",
+				"table %s lost its column %q", c.table.Source, col.Name)
+		}
+		columns[i] = p
+	}
+	c.relation, c.columns = r, columns
+	return nil
+}
+
+// arrange puts a tuple of the relation into the order of the table's columns.
+func (c *Changes) arrange(t cdc.Tuple) cdc.Tuple {
+	row := make(cdc.Tuple, len(c.columns))
+	for i, p := range c.columns {
+		row[i] = t[p]
+	}
+	return row
+}
+
+func (c *Changes) update(e *cdc.Event) {
+	row := c.arrange(e.New)
+	old := row
+	if e.Old != nil {
+		old = c.arrange(e.Old)
+		if e.OldFull {
+			fill(row, old)
+		}
+	}
+	// The stream sends no toasted key that did not change.
+	for _, k := range c.key {
+		if row[k].Kind == cdc.Unchanged {
+			row[k] = old[k]
+		}
+	}
+	before := c.byKey[c.keyText(old)]
+	var source cdc.Tuple
+	if unchanged(row) {
+		if source = c.keyOf(old); before != nil {
+			source = before.source
+			fill(row, before.row)
+		}
+	}
+	if e.Old != nil && !c.sameKey(old, row) {
+		c.remove(old, e)
+		c.put(row, source, e, true)
+		return
+	}
+	c.put(row, source, e, false)
+}
+
+// put makes row the live row of its key; first says that the change is an INSERT if the key has no entry yet.
+func (c *Changes) put(row, source cdc.Tuple, e *cdc.Event, first bool) {
+	if !unchanged(row) {
+		source = nil
+	}
+	n := c.entry(row, first)
+	n.live, n.row, n.source = true, row, source
+	n.lsn, n.ordinal = uint64(e.LSN), e.Ordinal
+	c.bytes += size(row)
+}
+
+func (c *Changes) remove(old cdc.Tuple, e *cdc.Event) {
+	n := c.entry(old, false)
+	n.live, n.row, n.source = false, old, nil
+	n.lsn, n.ordinal = uint64(e.LSN), e.Ordinal
+	c.bytes += size(old)
+}
+
+func (c *Changes) entry(row cdc.Tuple, insert bool) *entry {
+	key := c.keyText(row)
+	if n, ok := c.byKey[key]; ok {
+		return n
+	}
+	n := &entry{insert: insert}
+	c.entries = append(c.entries, n)
+	c.byKey[key] = n
+	return n
+}
+
+// keyText is a text that is equal for equal keys: each column's length and bytes.
+func (c *Changes) keyText(row cdc.Tuple) string {
+	b := c.scratch[:0]
+	for _, k := range c.key {
+		b = binary.AppendUvarint(b, uint64(len(row[k].Text)))
+		b = append(b, row[k].Text...)
+	}
+	c.scratch = b
+	return string(b)
+}
+
+func (c *Changes) keyOf(row cdc.Tuple) cdc.Tuple {
+	out := make(cdc.Tuple, len(c.key))
+	for i, k := range c.key {
+		out[i] = row[k]
+	}
+	return out
+}
+
+func (c *Changes) sameKey(a, b cdc.Tuple) bool {
+	for _, k := range c.key {
+		if string(a[k].Text) != string(b[k].Text) {
+			return false
+		}
+	}
+	return true
+}
+
+// Key renders a row's key for messages.
+func (c *Changes) Key(row cdc.Tuple) string {
+	out := ""
+	for i, k := range c.key {
+		if i > 0 {
+			out += ", "
+		}
+		out += fmt.Sprintf("%s=%s", c.table.Columns[k].Name, row[k].Text)
+	}
+	return out
+}
+
+// fill takes the values that row lacks from an older version of it.
+func fill(row, older cdc.Tuple) {
+	for i := range row {
+		if row[i].Kind == cdc.Unchanged {
+			row[i] = older[i]
+		}
+	}
+}
+
+func unchanged(row cdc.Tuple) bool {
+	for i := range row {
+		if row[i].Kind == cdc.Unchanged {
+			return true
+		}
+	}
+	return false
+}
+
+// valueOverhead is about what a value costs besides its text.
+const valueOverhead = 32
+
+func size(row cdc.Tuple) int {
+	n := 0
+	for i := range row {
+		n += valueOverhead + len(row[i].Text)
+	}
+	return n
+}

@@ -1,0 +1,176 @@
+package rtwindow
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tidemark-db/tidemark/internal/fault"
+	"github.com/tidemark-db/tidemark/internal/warehouse"
+	"github.com/tidemark-db/tidemark/splitdate"
+	"github.com/tidemark-db/tidemark/sql"
+)
+
+// ErrGap says that rows which the stream changes are missing in ClickHouse.
+var ErrGap = errors.New("rows missing")
+
+func gap(t *sql.Table, n uint64, what string) error {
+	return fault.New("nothing was published; find out what removed them, then `tidemark uninstall --data` of the table and let tidemark load it again",
+		"table %s: the stream changes %d %s that are not in ClickHouse: %w", t.Source, n, what, ErrGap)
+}
+
+// Found says where the keys of the changes live, and where their new rows go.
+type Found struct {
+	RT, Late       []splitdate.Chunk // chunks that hold changed keys
+	Rows           uint64            // changed keys in them
+	NewRT, NewLate uint64            // rows that the changes leave on either side
+	inRT, inLate   uint64
+	pieces         []splitdate.Chunk
+}
+
+// Compact makes one piece, with one row per key, of the pieces of several flushes, and counts its lookups.
+func (w *Window) Compact(ctx context.Context, p Pending) (Pending, error) {
+	if p.flushes < 2 || w.table.Keyless() {
+		return p, nil
+	}
+	to := w.numbers()
+	err := w.db.Exec(ctx, w.table.CompactChanges(), warehouse.Params{"to": warehouse.U64(to), "pieces": warehouse.Array(p.Chunks())})
+	if err != nil {
+		return p, err
+	}
+	p.Pieces, p.flushes = []Piece{{Chunk: to}}, 1
+	p.Written = append(p.Written, to)
+	p.Lookups, err = w.count(ctx, w.table.CountLookups(), warehouse.Params{"pieces": warehouse.Array(p.Chunks())})
+	return p, err
+}
+
+// Locate finds the changed keys in RT and LATE.
+func (w *Window) Locate(ctx context.Context, state splitdate.Table, p Pending) (Found, error) {
+	f := Found{pieces: p.Chunks()}
+	params := warehouse.Params{
+		"pieces": warehouse.Array(p.Chunks()), "split": warehouse.I64(state.Split),
+		"rt": "[]", "late": "[]",
+	}
+	if p.Lookups > 0 {
+		params["rt"], params["late"] = warehouse.Array(state.RT), warehouse.Array(state.Late)
+	}
+	err := w.db.Query(ctx, w.table.Locate(), params, func(r warehouse.Rows) error {
+		var where string
+		var chunk, n uint64
+		if err := r.Scan(&where, &chunk, &n); err != nil {
+			return err
+		}
+		return f.add(where, splitdate.Chunk(chunk), n)
+	})
+	f.Rows = f.inRT + f.inLate
+	return f, err
+}
+
+func (f *Found) add(where string, chunk splitdate.Chunk, n uint64) error {
+	switch where {
+	case "new_rt":
+		f.NewRT = n
+	case "new_late":
+		f.NewLate = n
+	case "rt":
+		f.RT = append(f.RT, chunk)
+		f.inRT += n
+	case "late":
+		f.Late = append(f.Late, chunk)
+		f.inLate += n
+	default:
+		return fmt.Errorf("unknown side %q", where)
+	}
+	return nil
+}
+
+// CheckFound returns an error that wraps ErrGap unless every key that was there before was found: in RT and LATE, or
+// masked in HISTORIC.
+func (w *Window) CheckFound(p Pending, f Found, masked uint64) error {
+	switch found := f.Rows + masked; {
+	case found < p.Lookups:
+		return gap(w.table, p.Lookups-found, "rows")
+	case found > p.Lookups:
+		return fmt.Errorf("table %s: %d changed keys live in %d places: %w", w.table.Source, p.Lookups, found, splitdate.ErrInvariant)
+	}
+	return nil
+}
+
+// Rewrite writes the chunks of RT and LATE that the changes make, and adds them to the delta.
+func (w *Window) Rewrite(ctx context.Context, state splitdate.Table, f Found, d *splitdate.Delta) error {
+	for _, r := range []struct {
+		region    sql.Region
+		chunks    []splitdate.Chunk
+		touched   []splitdate.Chunk
+		found     uint64
+		fresh     uint64
+		add, drop *[]splitdate.Chunk
+	}{
+		{sql.RT, state.RT, f.RT, f.inRT, f.NewRT, &d.AddRT, &d.DropRT},
+		{sql.Late, state.Late, f.Late, f.inLate, f.NewLate, &d.AddLate, &d.DropLate},
+	} {
+		if len(r.touched) == 0 && r.fresh == 0 {
+			continue
+		}
+		from := chosen(state, r.chunks, r.touched, r.fresh)
+		to := w.numbers()
+		meta, err := w.rewrite(ctx, r.region, state, from, to, f.pieces)
+		if err != nil {
+			return err
+		}
+		if want := state.Rows(from) - r.found + r.fresh; meta.Rows != want {
+			return fmt.Errorf("table %s: new %s chunk %d has %d rows instead of %d: %w", w.table.Source, r.region, to, meta.Rows, want, splitdate.ErrInvariant)
+		}
+		*r.drop = slices.Concat(*r.drop, from) // after a TRUNCATE, the chunks that it emptied stand there
+		if meta.Rows > 0 {
+			*r.add = []splitdate.Chunk{to}
+			d.Written = put(d.Written, to, meta)
+		}
+	}
+	return nil
+}
+
+func put(m map[splitdate.Chunk]splitdate.Meta, c splitdate.Chunk, meta splitdate.Meta) map[splitdate.Chunk]splitdate.Meta {
+	if m == nil {
+		m = map[splitdate.Chunk]splitdate.Meta{}
+	}
+	m[c] = meta
+	return m
+}
+
+func (w *Window) rewrite(ctx context.Context, r sql.Region, state splitdate.Table, from []splitdate.Chunk, to splitdate.Chunk, pieces []splitdate.Chunk) (splitdate.Meta, error) {
+	err := w.db.Exec(ctx, w.table.Rewrite(r), warehouse.Params{
+		"to": warehouse.U64(to), "from": warehouse.Array(from), "pieces": warehouse.Array(pieces), "split": warehouse.I64(state.Split),
+	})
+	if err != nil {
+		return splitdate.Meta{}, err
+	}
+	metas, err := splitdate.CountChunks(ctx, w.db, w.table, r, []splitdate.Chunk{to})
+	return metas[to], err
+}
+
+// maxChunks is how many chunks RT or LATE may have before a tick merges small ones: enough that inserts need not rewrite
+// anything, few enough that a view opens them at no cost.
+const maxChunks = 16
+
+// chosen is the chunk policy: which chunks a tick rewrites into one. It takes the touched ones, and, when there are
+// many, all that are no larger than what is being rewritten anyway, so that a row is rewritten a logarithmic number of
+// times.
+func chosen(state splitdate.Table, chunks, touched []splitdate.Chunk, fresh uint64) []splitdate.Chunk {
+	from := slices.Clone(touched)
+	if len(chunks)-len(touched) < maxChunks {
+		return from
+	}
+	rest := slices.DeleteFunc(slices.Clone(chunks), func(c splitdate.Chunk) bool { return slices.Contains(touched, c) })
+	slices.SortFunc(rest, func(a, b splitdate.Chunk) int { return cmp.Compare(state.Chunks[a].Rows, state.Chunks[b].Rows) })
+	total := state.Rows(touched) + fresh
+	for i, c := range rest {
+		if rows := state.Chunks[c].Rows; i < 2 || rows <= total {
+			from = append(from, c)
+			total += rows
+		}
+	}
+	return from
+}
