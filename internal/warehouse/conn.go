@@ -96,8 +96,11 @@ func writerSettings(s clickhouse.Settings, debug bool) {
 // Database is the name of the database in the DSN, where the views lie.
 func (c *Conn) Database() sql.Database { return sql.Database(c.database) }
 
-// QueryPrefix begins the query id of every statement of every bridge of this database.
+// QueryPrefix begins the query id of every statement of every writer of this database.
 func (c *Conn) QueryPrefix() string { return "tidemark-" + c.database + "-" }
+
+// readPrefix begins those of connections without a term, which only read: a new writer leaves them alone.
+const readPrefix = "tidemark_read-"
 
 // TermPrefix begins the query id of every statement of this connection's term.
 func (c *Conn) TermPrefix() string {
@@ -140,7 +143,11 @@ func Array[T ~uint64](items []T) string {
 }
 
 func (c *Conn) context(ctx context.Context, p Params) context.Context {
-	id := c.TermPrefix() + strconv.FormatUint(c.serial.Add(1), 10) + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	prefix := c.TermPrefix()
+	if c.term.Load() == 0 {
+		prefix = readPrefix
+	}
+	id := prefix + strconv.FormatUint(c.serial.Add(1), 10) + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
 	opts := []clickhouse.QueryOption{clickhouse.WithQueryID(id)}
 	if len(p) > 0 {
 		opts = append(opts, clickhouse.WithParameters(clickhouse.Parameters(p)))

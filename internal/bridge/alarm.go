@@ -1,0 +1,32 @@
+package bridge
+
+import (
+	"time"
+
+	"github.com/tidemark-db/tidemark/internal/config"
+)
+
+// alarm is a timer that follows a cron schedule.
+type alarm struct {
+	schedule config.Schedule
+	timer    *time.Timer
+	c        <-chan time.Time
+}
+
+func newAlarm(schedule config.Schedule) *alarm {
+	a := &alarm{schedule: schedule}
+	if !schedule.Never() {
+		a.timer = time.NewTimer(time.Until(schedule.Next(time.Now())))
+		a.c = a.timer.C
+	}
+	return a
+}
+
+// next sets the alarm for the next time of the schedule after it went off.
+func (a *alarm) next() { a.timer.Reset(time.Until(a.schedule.Next(time.Now()))) }
+
+func (a *alarm) stop() {
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+}

@@ -1,0 +1,200 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/rs/zerolog"
+
+	"github.com/tidemark-db/tidemark/cdc"
+	"github.com/tidemark-db/tidemark/internal/block"
+	"github.com/tidemark-db/tidemark/internal/config"
+	"github.com/tidemark-db/tidemark/internal/warehouse"
+	"github.com/tidemark-db/tidemark/rtwindow"
+	"github.com/tidemark-db/tidemark/splitdate"
+)
+
+// Options of a Bridge beyond its configuration.
+type Options struct {
+	CheckInvariants bool // evaluate the invariants in SQL after every mark, and stop when one is broken
+	Debug           bool // leave our statements in ClickHouse's query_log
+	Hook            warehouse.Hook
+	Reloads         <-chan *config.Config // each ends the session; the next one works with it
+}
+
+// Bridge streams a publication into ClickHouse.
+type Bridge struct {
+	cfg  *config.Config
+	log  zerolog.Logger
+	opts Options
+	jobs chan job
+}
+
+// New returns a bridge; Run does the work.
+func New(cfg *config.Config, log zerolog.Logger, opts Options) *Bridge {
+	return &Bridge{cfg: cfg, log: log, opts: opts, jobs: make(chan job)}
+}
+
+// job is something that a command asks of the running bridge; it is done between two ticks.
+type job struct {
+	roll  bool
+	reply chan<- jobResult
+}
+
+type jobResult struct {
+	rolled []Rolled
+	err    error
+}
+
+// Roll asks the running bridge to roll, and returns what it moved.
+func (b *Bridge) Roll(ctx context.Context) ([]Rolled, error) {
+	reply := make(chan jobResult, 1)
+	select {
+	case b.jobs <- job{roll: true, reply: reply}:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("ask for a roll: %w", ctx.Err())
+	}
+	select {
+	case r := <-reply:
+		return r.rolled, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("await the roll: %w", ctx.Err())
+	}
+}
+
+// Between two attempts to get back to work.
+const (
+	firstBackoff = 500 * time.Millisecond
+	lastBackoff  = 15 * time.Second
+)
+
+// maxFutile is how many sessions in a row may fail without a new position, for a reason that is not a server being out
+// of reach, before Run gives up.
+const maxFutile = 5
+
+// Run works until ctx ends, which returns nil, or until something fails that will not pass. The first start returns
+// every error; after that, what may pass is tried again.
+func (b *Bridge) Run(ctx context.Context) error {
+	stopHTTP, err := b.serve(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopHTTP()
+	for _, n := range notices(b.cfg) {
+		b.log.Warn().Msg(n)
+	}
+	backoff, worked, futile := firstBackoff, false, 0
+	for {
+		r := b.session(ctx, worked)
+		worked = worked || r.started
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case r.reloaded:
+			continue
+		case !worked || final(r.err):
+			return r.err
+		case r.advanced:
+			backoff, futile = firstBackoff, 0
+		case !outOfReach(r.err):
+			futile++
+		}
+		if futile >= maxFutile {
+			return fmt.Errorf("no progress in %d attempts: %w", futile, r.err)
+		}
+		if r.started {
+			b.log.Error().Err(r.err).Msg("interrupted; going on from the newest mark as soon as both servers answer")
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(backoff):
+		}
+		backoff = min(2*backoff, lastBackoff)
+	}
+}
+
+// final says that trying again cannot help: somebody has to decide something.
+func final(err error) bool {
+	var bad *block.ValueError
+	if errors.As(err, &bad) {
+		return true
+	}
+	for _, e := range []error{
+		splitdate.ErrFenced, splitdate.ErrInvariant, rtwindow.ErrGap, errRefused,
+		cdc.ErrNoSlot, cdc.ErrSlotLost, cdc.ErrSlotAhead, cdc.ErrNoPublication,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// outOfReach says that a server cannot be reached, or went away: there is no limit to how often that may be.
+func outOfReach(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, cdc.ErrSilent) || errors.Is(err, cdc.ErrLockLost) || errors.Is(err, cdc.ErrLocked) || errors.Is(err, cdc.ErrSlotInUse) ||
+		isShutdown(err)
+}
+
+// isShutdown says that PostgreSQL is starting or stopping, or has no connection to spare (SQLSTATE classes 57P and 53).
+func isShutdown(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (strings.HasPrefix(pg.Code, "57P") || strings.HasPrefix(pg.Code, "53") || strings.HasPrefix(pg.Code, "08"))
+}
+
+// errRefused marks errors of a start that only a person can resolve.
+var errRefused = errors.New("refused")
+
+// outcome is how a session went.
+type outcome struct {
+	started  bool // it got to work
+	advanced bool // it published a new position
+	reloaded bool // a new configuration ended it
+	err      error
+}
+
+// session prepares and runs one session.
+func (b *Bridge) session(ctx context.Context, again bool) outcome {
+	s, err := b.open(ctx)
+	if err != nil {
+		return outcome{err: err}
+	}
+	defer s.close()
+	if again {
+		b.log.Info().Msg("recovered")
+	}
+	begin := s.mark.LSN
+	next, err := b.runUntilReload(ctx, s)
+	out := outcome{started: true, advanced: s.mark.LSN > begin, err: err}
+	if next != nil {
+		b.cfg, out.reloaded = next, true
+	}
+	return out
+}
+
+// runUntilReload returns the new configuration that ended the session, if one did.
+func (b *Bridge) runUntilReload(ctx context.Context, s *session) (*config.Config, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	reloaded := make(chan *config.Config, 1)
+	go func() { // ends with ctx, which is ended below; awaited by the read of reloaded
+		defer close(reloaded)
+		select {
+		case cfg := <-b.opts.Reloads:
+			reloaded <- cfg
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	err := s.run(ctx)
+	cancel()
+	return <-reloaded, err
+}

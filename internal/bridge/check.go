@@ -1,0 +1,155 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tidemark-db/tidemark/cdc"
+	"github.com/tidemark-db/tidemark/internal/config"
+	"github.com/tidemark-db/tidemark/internal/fault"
+	"github.com/tidemark-db/tidemark/internal/warehouse"
+)
+
+// Finding is one thing that check looked at.
+type Finding struct {
+	State string `json:"state"` // ok, warn or fail
+	Where string `json:"where"` // the server, table or column
+	What  string `json:"what"`
+	Try   string `json:"try,omitempty"`
+}
+
+// The states of a finding.
+const (
+	OK   = "ok"
+	Warn = "warn"
+	Fail = "fail"
+)
+
+// Check looks at everything that a start depends on and changes nothing. The findings tell what is wrong; an error tells
+// why it could not look further.
+func Check(ctx context.Context, cfg *config.Config) ([]Finding, error) {
+	f := findings{source: SourceConfig(cfg)}
+	for _, n := range notices(cfg) {
+		f.add(Warn, "configuration", n, "leave it out until it is supported")
+	}
+	f.clickhouse(ctx, cfg)
+	if f.postgres(ctx, cfg) {
+		f.tables(ctx, cfg)
+	}
+	return f.list, nil
+}
+
+type findings struct {
+	source cdc.Config
+	list   []Finding
+}
+
+func (f *findings) add(state, where, what, try string) {
+	f.list = append(f.list, Finding{State: state, Where: where, What: what, Try: try})
+}
+
+// fail adds every error that err joins.
+func (f *findings) fail(where string, err error) {
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		for _, e := range joined.Unwrap() {
+			f.fail(where, e)
+		}
+		return
+	}
+	f.add(Fail, where, err.Error(), fault.Try(err))
+}
+
+func (f *findings) clickhouse(ctx context.Context, cfg *config.Config) {
+	db, err := OpenWarehouse(ctx, cfg, Options{})
+	if err != nil {
+		f.fail("ClickHouse", err)
+		return
+	}
+	defer db.Close()
+	v, err := db.ServerVersion(ctx)
+	if err != nil {
+		f.fail("ClickHouse", err)
+		return
+	}
+	f.add(OK, "ClickHouse", fmt.Sprintf("version %s at %s", v, cfg.ClickHouse.DSN), "")
+	if err := checkGrants(ctx, db); err != nil {
+		f.fail("ClickHouse", err)
+		return
+	}
+	s := &session{cfg: cfg, source: SourceConfig(cfg), db: db}
+	if err := f.marks(ctx, s); err != nil {
+		f.fail("ClickHouse", err)
+	}
+	f.definers(ctx, db)
+}
+
+func (f *findings) marks(ctx context.Context, s *session) error {
+	there, err := s.hasMarks(ctx)
+	if err != nil {
+		return err
+	}
+	if !there {
+		f.add(OK, "ClickHouse", fmt.Sprintf("database %s holds no tables of tidemark yet", s.cfg.ClickHouse.Database), "")
+		return nil
+	}
+	mark, err := readMark(ctx, s.cfg)
+	if err != nil {
+		return err
+	}
+	f.add(OK, "ClickHouse", fmt.Sprintf("newest mark: term %d, epoch %d, %s", mark.Term, mark.Epoch, mark.LSN), "")
+	return nil
+}
+
+// definers lists views over ours that break the promise: each reads a mark of its own.
+func (f *findings) definers(ctx context.Context, db *warehouse.Conn) {
+	err := db.Query(ctx, db.Database().ListDefiners(), warehouse.Params{"database": string(db.Database())},
+		func(r warehouse.Rows) error {
+			var database, name string
+			if err := r.Scan(&database, &name); err != nil {
+				return err
+			}
+			f.add(Warn, database+"."+name, "is a view with SQL SECURITY DEFINER over tidemark's views: a query that names it and another view may see two states",
+				"create it again with SQL SECURITY INVOKER")
+			return nil
+		})
+	if err != nil {
+		f.fail("ClickHouse", err)
+	}
+}
+
+// postgres reports whether the catalogue can be read.
+func (f *findings) postgres(ctx context.Context, cfg *config.Config) bool {
+	errs := cdc.Preflight(ctx, SourceConfig(cfg), tableNames(cfg))
+	failed := false
+	for _, err := range errs {
+		if errors.Is(err, cdc.ErrNoKey) {
+			f.add(Warn, "PostgreSQL", err.Error(), fault.Try(err))
+			continue
+		}
+		failed = true
+		f.fail("PostgreSQL", err)
+	}
+	if !failed {
+		f.add(OK, "PostgreSQL", fmt.Sprintf("%s, publication %q", cfg.Source.DSN, cfg.Source.Publication), "")
+	}
+	conn, err := cdc.Connect(ctx, SourceConfig(cfg))
+	if err != nil {
+		return false
+	}
+	return conn.Close(ctx) == nil
+}
+
+func (f *findings) tables(ctx context.Context, cfg *config.Config) {
+	plans, err := Plans(ctx, cfg)
+	if err != nil {
+		if !errors.Is(err, cdc.ErrNoPublication) { // said before
+			f.fail("tables", err)
+		}
+		return
+	}
+	for _, p := range plans {
+		f.table(ctx, p)
+	}
+}

@@ -1,0 +1,64 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tidemark-db/tidemark/cdc"
+)
+
+// table reports on one table: how it is identified, and what of it will never settle.
+func (f *findings) table(ctx context.Context, p plan) {
+	source := p.sql.Source
+	kind := "mirrored"
+	if !p.sql.Mirrored() {
+		kind = fmt.Sprintf("split by %s (%s)", p.cfg.DateColumn, p.sql.DateType().Name)
+	}
+	if p.sql.Keyless() {
+		f.add(Warn, source, "has no key: "+kind+", INSERT and TRUNCATE only", "add a primary key if rows are ever updated or deleted")
+	} else {
+		f.add(OK, source, fmt.Sprintf("%s, key %v", kind, p.sql.Key), "")
+	}
+	if p.sql.Mirrored() {
+		return
+	}
+	f.dates(ctx, p)
+}
+
+// countPatience bounds the scan of one table.
+const countPatience = 30 * time.Second
+
+// dates counts the rows that stay in RT whatever their age. It has a session of its own, because running out of time
+// ends that.
+func (f *findings) dates(ctx context.Context, p plan) {
+	ctx, cancel := context.WithTimeout(ctx, countPatience)
+	defer cancel()
+	conn, err := cdc.Connect(ctx, f.source)
+	if err != nil {
+		f.fail(p.sql.Source, err)
+		return
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	nulls, future, err := cdc.CountDates(ctx, conn, p.source, p.cfg.DateColumn)
+	switch {
+	case ctx.Err() != nil:
+		f.add(Warn, p.sql.Source, fmt.Sprintf("counting the rows that never settle took more than %s", countPatience), "count them when the source is less busy, or index the date column")
+		return
+	case err != nil:
+		f.fail(p.sql.Source, err)
+		return
+	}
+	if p.sql.DateType().Nullable {
+		f.staying(p, nulls, "rows without a "+p.cfg.DateColumn+" stay in RT")
+	}
+	f.staying(p, future, "rows with a "+p.cfg.DateColumn+" in the future stay in RT until then")
+}
+
+func (f *findings) staying(p plan, n int64, what string) {
+	if n > 0 {
+		f.add(Warn, p.sql.Source, fmt.Sprintf("%d %s", n, what), "set the date, if it can be known: ticks may rewrite those rows each time")
+		return
+	}
+	f.add(OK, p.sql.Source, "0 "+what, "")
+}

@@ -1,0 +1,271 @@
+package bridge
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/tidemark-db/tidemark/cdc"
+	"github.com/tidemark-db/tidemark/internal/config"
+	"github.com/tidemark-db/tidemark/internal/fault"
+	"github.com/tidemark-db/tidemark/internal/warehouse"
+	"github.com/tidemark-db/tidemark/splitdate"
+)
+
+// Status is the state that queries see, and how far PostgreSQL is ahead of it.
+type Status struct {
+	Epoch      uint64        `json:"epoch"`
+	Term       uint64        `json:"term"`
+	LSN        string        `json:"lsn"`
+	CommitTime time.Time     `json:"commit_time"`
+	LagBytes   uint64        `json:"lag_bytes"` // WAL that PostgreSQL has and the newest mark has not
+	Running    bool          `json:"running"`   // a bridge holds the slot
+	Slot       SlotStatus    `json:"slot"`
+	Tables     []TableStatus `json:"tables"`
+}
+
+// SlotStatus is what the slot costs the source.
+type SlotStatus struct {
+	Name          string `json:"name"`
+	ConfirmedLSN  string `json:"confirmed_lsn"`
+	WALStatus     string `json:"wal_status"`
+	RetainedBytes int64  `json:"retained_bytes"`
+}
+
+// TableStatus is one table's part of the newest mark. A table that is not in it yet is not loaded.
+type TableStatus struct {
+	Table          string     `json:"table"`
+	Loaded         bool       `json:"loaded"`
+	SplitDate      *time.Time `json:"split_date"`
+	RTRows         uint64     `json:"rt_rows"`
+	HistoricRows   uint64     `json:"historic_rows"`
+	LateRows       uint64     `json:"late_rows"`
+	Masks          uint64     `json:"masks"`
+	RTChunks       int        `json:"rt_chunks"`
+	HistoricChunks int        `json:"historic_chunks"`
+}
+
+// ReadStatus reads both servers; it needs no running bridge.
+func ReadStatus(ctx context.Context, cfg *config.Config) (st Status, err error) {
+	mark, err := readMark(ctx, cfg)
+	if err != nil {
+		return st, err
+	}
+	src := SourceConfig(cfg)
+	_, end, err := cdc.ReadIdentity(ctx, src)
+	if err != nil {
+		return st, err
+	}
+	conn, err := cdc.Connect(ctx, src)
+	if err != nil {
+		return st, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	slot, err := cdc.SlotInfo(ctx, conn, src.Slot)
+	if err != nil {
+		return st, err
+	}
+	st = Status{
+		Epoch: uint64(mark.Epoch), Term: uint64(mark.Term), LSN: mark.LSN.String(), CommitTime: mark.CommitTime,
+		Running: slot.Active,
+		Slot: SlotStatus{
+			Name: src.Slot, ConfirmedLSN: slot.ConfirmedFlush.String(), WALStatus: slot.WALStatus, RetainedBytes: slot.RetainedBytes,
+		},
+	}
+	if end > mark.LSN {
+		st.LagBytes = uint64(end - mark.LSN)
+	}
+	for _, t := range cfg.Tables {
+		state, ok := mark.Tables[ViewName(t.Name.Schema, t.Name.Name)]
+		st.Tables = append(st.Tables, tableStatus(t.Name.Schema+"."+t.Name.Name, state, ok))
+	}
+	return st, nil
+}
+
+func tableStatus(name string, t splitdate.Table, loaded bool) TableStatus {
+	out := TableStatus{
+		Table: name, Loaded: loaded,
+		RTRows: t.Rows(t.RT), HistoricRows: t.Rows(t.Historic()), LateRows: t.Rows(t.Late), Masks: t.Rows(t.Masks),
+		RTChunks: len(t.RT), HistoricChunks: len(t.Historic()),
+	}
+	if loaded && !t.Mirrored {
+		at := t.Split.Time()
+		out.SplitDate = &at
+	}
+	return out
+}
+
+// readMark reads the newest mark; that there is none yet is an error.
+func readMark(ctx context.Context, cfg *config.Config) (splitdate.Mark, error) {
+	db, err := OpenWarehouse(ctx, cfg, Options{})
+	if err != nil {
+		return splitdate.Mark{}, err
+	}
+	defer db.Close()
+	s := &session{cfg: cfg, db: db}
+	there, err := s.hasMarks(ctx)
+	if err != nil {
+		return splitdate.Mark{}, err
+	}
+	if there {
+		mark, ok, err := splitdate.NewStore(db).Newest(ctx)
+		if err != nil || ok {
+			return mark, err
+		}
+	}
+	return splitdate.Mark{}, fault.New("start it: tidemark run -c …", "database %s has no mark: tidemark never ran on it", cfg.ClickHouse.Database)
+}
+
+// waitEvery is how often Wait looks.
+const waitEvery = 50 * time.Millisecond
+
+// Wait returns the epoch of a mark that holds the position, once there is one. It ends with ctx.
+func Wait(ctx context.Context, cfg *config.Config, lsn cdc.LSN) (uint64, error) {
+	db, err := OpenWarehouse(ctx, cfg, Options{})
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	store := splitdate.NewStore(db)
+	s := &session{cfg: cfg, db: db}
+	for {
+		there, err := s.hasMarks(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if there {
+			mark, ok, err := store.Newest(ctx)
+			if err != nil {
+				return 0, err
+			}
+			if ok && mark.LSN >= lsn {
+				return uint64(mark.Epoch), nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return 0, fmt.Errorf("wait for %s: %w", lsn, ctx.Err())
+		case <-time.After(waitEvery):
+		}
+	}
+}
+
+// DDL returns every DDL statement that a first run makes in ClickHouse.
+func DDL(ctx context.Context, cfg *config.Config) (out []string, err error) {
+	plans, err := Plans(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	names := plans[0].sql.Database
+	for _, st := range slices.Concat(names.CreateDatabases(), names.CreateMarks()) {
+		out = append(out, st.Text)
+	}
+	out = append(out, names.CreateCurrent().Text)
+	for _, p := range plans {
+		for _, st := range append(p.sql.CreateTables(), p.sql.CreateView()) {
+			out = append(out, st.Text)
+		}
+	}
+	return out, nil
+}
+
+// RollNow asks the running bridge to roll, or rolls itself when none runs.
+func RollNow(ctx context.Context, cfg *config.Config, log zerolog.Logger) ([]Rolled, error) {
+	rolled, answered, err := askRoll(ctx, cfg)
+	if answered {
+		return rolled, err
+	}
+	b := New(cfg, log, Options{})
+	s, err := b.open(ctx)
+	if errors.Is(err, cdc.ErrLocked) {
+		return nil, fault.New("set http.listen to an address that this command reaches", "a bridge runs, but does not answer at http.listen %q: %w", cfg.HTTP.Listen, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	return s.roll(ctx)
+}
+
+// askRoll reports whether a running bridge answered.
+func askRoll(ctx context.Context, cfg *config.Config) (rolled []Rolled, answered bool, err error) {
+	if cfg.HTTP.Listen == "" {
+		return nil, false, nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+cfg.HTTP.Listen+"/jobs/roll", bytes.NewReader(nil))
+	if err != nil {
+		return nil, true, fmt.Errorf("ask for a roll: %w", err)
+	}
+	token, err := readToken(cfg.HTTP.TokenFile)
+	if err != nil {
+		return nil, true, err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, ctx.Err() != nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return nil, true, fmt.Errorf("ask for a roll: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, true, fault.New("see the log of the running bridge, and http.token_file",
+			"the bridge at %s answered %s: %s", cfg.HTTP.Listen, resp.Status, bytes.TrimSpace(body))
+	}
+	return rolled, true, json.Unmarshal(body, &rolled)
+}
+
+// Uninstall drops the slot, or all that tidemark has in ClickHouse, or both. It refuses while a bridge runs.
+func Uninstall(ctx context.Context, cfg *config.Config, slot, data bool) error {
+	lock, err := cdc.AcquireLock(ctx, SourceConfig(cfg))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Close() }()
+	if slot {
+		if err := cdc.DropSlot(ctx, SourceConfig(cfg)); err != nil {
+			return err
+		}
+	}
+	if !data {
+		return nil
+	}
+	db, err := OpenWarehouse(ctx, cfg, Options{})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	for _, st := range db.Database().Drop(viewNames(ctx, cfg)) {
+		if err := db.Exec(ctx, st, warehouse.Params{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// viewNames are those of the configured tables and of the newest mark.
+func viewNames(ctx context.Context, cfg *config.Config) []string {
+	names := map[string]bool{}
+	for _, t := range cfg.Tables {
+		names[ViewName(t.Name.Schema, t.Name.Name)] = true
+	}
+	if mark, err := readMark(ctx, cfg); err == nil {
+		for name := range mark.Tables {
+			names[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}

@@ -1,0 +1,137 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/tidemark-db/tidemark/internal/warehouse"
+	"github.com/tidemark-db/tidemark/splitdate"
+	"github.com/tidemark-db/tidemark/sql"
+)
+
+// partition is a partition of an internal table; its id ends with the chunk's number.
+type partition struct {
+	at    place
+	id    string
+	chunk splitdate.Chunk
+	bytes int64 // on disk
+}
+
+// partitions lists all partitions of the internals.
+func (s *session) partitions(ctx context.Context) (out []partition, err error) {
+	places := map[string]place{}
+	for _, t := range s.tables {
+		for _, r := range sql.Regions() {
+			places[t.sql.RegionName(r)] = place{t.sql, r}
+		}
+	}
+	err = s.db.Query(ctx, s.db.Database().ListChunks(), warehouse.Params{"database": s.db.Database().Internals()}, func(r warehouse.Rows) error {
+		var table, id string
+		var bytes uint64
+		if err := r.Scan(&table, &id, &bytes); err != nil {
+			return err
+		}
+		at, ours := places[table]
+		chunk, err := strconv.ParseUint(id[strings.LastIndexByte(id, '-')+1:], 10, 64)
+		if ours && err == nil {
+			out = append(out, partition{at, id, splitdate.Chunk(chunk), int64(bytes)})
+		}
+		return nil
+	})
+	return out, err
+}
+
+// collectGarbage drops the chunks that no kept mark lists: what a crash left. Those that only older marks list may still
+// be read by a query, and wait.
+func (s *session) collectGarbage(ctx context.Context) error {
+	found, err := s.partitions(ctx)
+	if err != nil {
+		return err
+	}
+	older, first, now, err := s.store.Kept(ctx)
+	if err != nil {
+		return err
+	}
+	s.archived = uint64(first) / marksPerPartition
+	var retired []splitdate.Retired
+	drop := map[place][]string{}
+	for _, p := range found {
+		switch _, listed := s.mark.Tables[p.at.table.Name].Chunks[p.chunk]; {
+		case listed:
+		case older[p.at.table.Name][p.chunk]:
+			retired = append(retired, splitdate.Retired{Table: p.at.table.Name, Region: p.at.region, Chunk: p.chunk})
+		default:
+			drop[p.at] = append(drop[p.at], p.id)
+		}
+	}
+	s.keeper.retention = splitdate.NewRetention(s.mark, retired, now)
+	for at, ids := range drop {
+		s.log.Info().Str("table", at.table.RegionName(at.region)).Int("partitions", len(ids)).Msg("dropping what no mark lists")
+		if err := s.dropPartitions(ctx, at, ids); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropChunks drops chunks of an internal table.
+func (s *session) dropChunks(ctx context.Context, at place, chunks []splitdate.Chunk) error {
+	if len(chunks) == 0 {
+		return nil
+	}
+	var ids []string
+	if at.region != sql.Historic || at.table.Mirrored() {
+		for _, c := range chunks {
+			ids = append(ids, strconv.FormatUint(uint64(c), 10))
+		}
+		return s.dropPartitions(ctx, at, ids)
+	}
+	wanted := map[splitdate.Chunk]bool{}
+	for _, c := range chunks {
+		wanted[c] = true
+	}
+	found, err := s.partitions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range found {
+		if p.at == at && wanted[p.chunk] {
+			ids = append(ids, p.id)
+		}
+	}
+	return s.dropPartitions(ctx, at, ids)
+}
+
+// maxDropped is how many partitions one statement drops.
+const maxDropped = 200
+
+func (s *session) dropPartitions(ctx context.Context, at place, ids []string) error {
+	for len(ids) > 0 {
+		n := min(len(ids), maxDropped)
+		if err := s.db.Exec(ctx, at.table.DropPartitions(at.region, ids[:n]), nil); err != nil {
+			return fmt.Errorf("table %s: %w", at.table.Source, err)
+		}
+		ids = ids[n:]
+	}
+	return nil
+}
+
+// marksPerPartition is that of split_date.
+const marksPerPartition = 64
+
+// archiveMarks moves marks before the oldest kept one from split_date, which every query reads, to its log.
+func (s *session) archiveMarks(ctx context.Context, oldest splitdate.Epoch) error {
+	before := uint64(oldest) / marksPerPartition
+	for ; s.archived < before; s.archived++ {
+		n := s.archived
+		if err := s.db.Exec(ctx, s.db.Database().ArchiveMarks(), warehouse.Params{"partition": strconv.FormatUint(n, 10)}); err != nil {
+			return err
+		}
+		if err := s.db.Exec(ctx, s.db.Database().DropMarks([]string{strconv.FormatUint(n, 10)}), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package bridge
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/tidemark-db/tidemark/internal/fault"
+)
+
+// serve listens on http.listen; the returned function stops the server and waits for it.
+func (b *Bridge) serve(ctx context.Context) (stop func(), err error) {
+	listen := b.cfg.HTTP.Listen
+	if listen == "" {
+		return func() {}, nil
+	}
+	token, err := readToken(b.cfg.HTTP.TokenFile)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
+	if err != nil {
+		return nil, fault.New("stop what uses the port, or set http.listen to another address", "http.listen %s: %w", listen, err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	mux.HandleFunc("POST /jobs/roll", authorized(token, b.postRoll))
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	done := make(chan struct{})
+	go func() { // ends with Shutdown, awaited by stop
+		defer close(done)
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			b.log.Error().Err(err).Msg("http server ended")
+		}
+	}()
+	return func() {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if err := server.Shutdown(bounded); err != nil {
+			b.log.Warn().Err(err).Msg("stop http server")
+		}
+		<-done
+	}, nil
+}
+
+func readToken(file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return "", fault.New("create the file with a secret in it, readable by tidemark alone", "http.token_file: %w", err)
+	}
+	token := strings.TrimSpace(string(raw))
+	if token == "" {
+		return "", fault.New("put a secret into it", "http.token_file %s is empty", file)
+	}
+	return token, nil
+}
+
+// authorized lets a request through that carries the token; without one, only requests from this machine.
+func authorized(token string, next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		given := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		ok := token != "" && subtle.ConstantTimeCompare([]byte(given), []byte(token)) == 1
+		if token == "" {
+			host, _, err := net.SplitHostPort(r.RemoteAddr)
+			ok = err == nil && net.ParseIP(host).IsLoopback()
+		}
+		if !ok {
+			http.Error(w, "a bearer token is needed", http.StatusUnauthorized)
+			return
+		}
+		next(w, r)
+	}
+}
+
+func (b *Bridge) postRoll(w http.ResponseWriter, r *http.Request) {
+	rolled, err := b.Roll(r.Context())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(append([]Rolled{}, rolled...)); err != nil {
+		b.log.Debug().Err(err).Msg("answer a roll")
+	}
+}

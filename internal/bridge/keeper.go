@@ -1,0 +1,144 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tidemark-db/tidemark/internal/warehouse"
+	"github.com/tidemark-db/tidemark/splitdate"
+	"github.com/tidemark-db/tidemark/sql"
+)
+
+// place is an internal table.
+type place struct {
+	table  *sql.Table
+	region sql.Region
+}
+
+// keeper drops chunks that no query can need any more, and then confirms to PostgreSQL what can no longer be lost.
+type keeper struct {
+	s *session
+
+	mu        sync.Mutex
+	retention *splitdate.Retention
+	garbage   map[place][]splitdate.Chunk // chunks that no mark ever listed
+}
+
+func newKeeper(s *session, now splitdate.Instant) *keeper {
+	return &keeper{s: s, retention: splitdate.NewRetention(s.mark, nil, now), garbage: map[place][]splitdate.Chunk{}}
+}
+
+// keepEvery is the time between two rounds.
+const keepEvery = time.Second
+
+// run works until ctx ends.
+func (k *keeper) run(ctx context.Context) error {
+	ticker := time.NewTicker(keepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		if err := k.round(ctx); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("drop old chunks: %w", err)
+		}
+	}
+}
+
+func (k *keeper) published(prev, next splitdate.Mark, now splitdate.Instant) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.retention.Published(prev, next, now)
+}
+
+// discard takes chunks that no reader can know of.
+func (k *keeper) discard(at place, chunks []splitdate.Chunk) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.garbage[at] = append(k.garbage[at], chunks...)
+}
+
+// round drops what is due and confirms.
+func (k *keeper) round(ctx context.Context) error {
+	var now, oldest int64
+	err := k.s.db.Query(ctx, k.s.db.Database().OldestQuery(), warehouse.Params{"prefix": k.s.db.QueryPrefix()},
+		func(r warehouse.Rows) error { return r.Scan(&now, &oldest) })
+	if err != nil {
+		return err
+	}
+	if err := k.drop(ctx, k.due(splitdate.Instant(now), splitdate.Instant(oldest))); err != nil {
+		return err
+	}
+	if err := k.boundDisk(ctx); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	epoch, lsn := k.retention.Safe()
+	k.mu.Unlock()
+	k.s.stream.Confirm(lsn)
+	return k.s.archiveMarks(ctx, epoch)
+}
+
+// due takes what may be dropped.
+func (k *keeper) due(now, oldest splitdate.Instant) map[place][]splitdate.Chunk {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	out := k.garbage
+	k.garbage = map[place][]splitdate.Chunk{}
+	k.sort(out, k.retention.Due(now, oldest, k.s.cfg.Limits.MaxQueryAge))
+	return out
+}
+
+// sort adds retired chunks to those of their internal tables.
+func (k *keeper) sort(out map[place][]splitdate.Chunk, retired []splitdate.Retired) {
+	for _, c := range retired {
+		if t := k.s.byView(c.Table); t != nil {
+			at := place{t.sql, c.Region}
+			out[at] = append(out[at], c.Chunk)
+		}
+	}
+}
+
+func (k *keeper) drop(ctx context.Context, due map[place][]splitdate.Chunk) error {
+	for at, chunks := range due {
+		if err := k.s.dropChunks(ctx, at, chunks); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// manyWaiting is how many chunks may wait for a long query before their size is looked at.
+const manyWaiting = 100
+
+// boundDisk drops the oldest waiting chunks where all of them take more than limits.kept_bytes; queries that still need
+// them fail.
+func (k *keeper) boundDisk(ctx context.Context) error {
+	k.mu.Lock()
+	waiting := k.retention.Waiting()
+	k.mu.Unlock()
+	if waiting < manyWaiting {
+		return nil
+	}
+	found, err := k.s.partitions(ctx)
+	if err != nil {
+		return err
+	}
+	sizes := make(map[splitdate.Chunk]int64, len(found))
+	for _, p := range found {
+		sizes[p.chunk] += p.bytes
+	}
+	out := map[place][]splitdate.Chunk{}
+	k.mu.Lock()
+	retired := k.retention.Over(int64(k.s.cfg.Limits.KeptBytes), sizes)
+	k.sort(out, retired)
+	k.mu.Unlock()
+	if len(retired) > 0 {
+		k.s.log.Warn().Int("chunks", len(retired)).Msg("a long query keeps more than limits.kept_bytes: dropping what it may still need, it will fail")
+	}
+	return k.drop(ctx, out)
+}

@@ -1,0 +1,270 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tidemark-db/tidemark/cdc"
+)
+
+// tick is what the stream brought since the last mark.
+type tick struct {
+	position   cdc.LSN   // everything before it is collected, and nothing after
+	commitTime time.Time // of position
+
+	transaction []cdc.Event // of the transaction under way, until its commit or until it is big
+	bytes       int         // of transaction
+	open        bool        // within a transaction
+	big         bool        // within one that goes to ClickHouse in pieces
+}
+
+// Bounds of memory. A tick that holds more than tickBytes is published early, a transaction of more than bigTransaction
+// goes to ClickHouse in pieces of pieceBytes before its commit arrives.
+const (
+	tickBytes      = 64 << 20
+	bigTransaction = 16 << 20
+	pieceBytes     = 32 << 20
+)
+
+// errInterrupted ends a session's goroutines when the loop has ended in order.
+var errInterrupted = errors.New("stopped")
+
+// run works until ctx ends or something fails.
+func (s *session) run(ctx context.Context) error {
+	// The stream and the keeper live until the loop has published its last mark.
+	group, inner := errgroup.WithContext(context.WithoutCancel(ctx))
+	group.Go(func() error { return s.stream.Run(inner) })
+	group.Go(func() error { return s.keeper.run(inner) })
+	group.Go(func() error { return s.watchLock(inner) })
+	group.Go(func() error {
+		loopCtx, cancel := mergeCancel(inner, ctx)
+		defer cancel()
+		if err := s.loop(loopCtx); err != nil {
+			return err
+		}
+		return errInterrupted
+	})
+	if err := group.Wait(); !errors.Is(err, errInterrupted) {
+		return err
+	}
+	return nil
+}
+
+// mergeCancel returns a context of a that also ends with b.
+func mergeCancel(a, b context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(a)
+	stop := context.AfterFunc(b, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+func (s *session) watchLock(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.lock.Lost():
+		return fmt.Errorf("hold the lock: %w", cdc.ErrLockLost)
+	}
+}
+
+// loop owns the mark. It returns nil when ctx ends: a tick under way is abandoned, unless it is at its commit point.
+func (s *session) loop(ctx context.Context) error {
+	ticker := time.NewTicker(s.cfg.Tick)
+	defer ticker.Stop()
+	rolls := newAlarm(s.cfg.Schedule.Roll)
+	defer rolls.stop()
+	defer s.stopLoad()
+	for {
+		err := s.turn(ctx, ticker.C, rolls)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// turn waits for one thing to do and does it.
+func (s *session) turn(ctx context.Context, ticks <-chan time.Time, rolls *alarm) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case batch, ok := <-s.stream.Batches():
+		if !ok {
+			<-ctx.Done() // the stream has failed, and its error is on the way
+			return nil
+		}
+		return s.take(ctx, batch)
+	case <-ticks:
+		if err := s.commit(ctx); err != nil {
+			return err
+		}
+		return s.beginLoad(ctx)
+	case <-rolls.c:
+		rolls.next()
+		_, err := s.roll(ctx)
+		return err
+	case j := <-s.jobs:
+		rolled, err := s.roll(ctx)
+		j.reply <- jobResult{rolled, err}
+		return err
+	case e := <-s.loadEvents():
+		return s.loadEvent(ctx, e)
+	}
+}
+
+// take collects a batch of the stream.
+func (s *session) take(ctx context.Context, b *cdc.Batch) error {
+	defer s.stream.Done(b)
+	for i := range b.Events {
+		if err := s.event(ctx, &b.Events[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) event(ctx context.Context, e *cdc.Event) error {
+	switch e.Kind {
+	case cdc.Begin:
+		s.tick.open = true
+		return nil
+	case cdc.Change, cdc.Truncate:
+		return s.change(ctx, e)
+	case cdc.Commit:
+		return s.endTransaction(ctx, e)
+	case cdc.Progress:
+		s.advance(e)
+	}
+	return nil
+}
+
+func (s *session) advance(e *cdc.Event) {
+	s.tick.position = max(s.tick.position, e.LSN)
+	if e.Time.After(s.tick.commitTime) {
+		s.tick.commitTime = e.Time
+	}
+}
+
+// change keeps an event until its transaction commits, so that a tick can be cut before it, or applies it at once where
+// the transaction is too big for that.
+func (s *session) change(ctx context.Context, e *cdc.Event) error {
+	if s.tick.big {
+		return s.apply(ctx, e)
+	}
+	s.tick.transaction = append(s.tick.transaction, *e)
+	s.tick.bytes += eventBytes(e)
+	if s.tick.bytes <= bigTransaction {
+		return nil
+	}
+	// What was committed before is published by itself; from here on the tick holds this transaction alone.
+	if err := s.commit(ctx); err != nil {
+		return err
+	}
+	s.tick.big = true
+	return s.applyTransaction(ctx)
+}
+
+func (s *session) endTransaction(ctx context.Context, e *cdc.Event) error {
+	if err := s.applyTransaction(ctx); err != nil {
+		return err
+	}
+	s.tick.open, s.tick.big = false, false
+	s.advance(e)
+	if s.collected() > tickBytes {
+		return s.commit(ctx)
+	}
+	return nil
+}
+
+func (s *session) applyTransaction(ctx context.Context) error {
+	for i := range s.tick.transaction {
+		if err := s.apply(ctx, &s.tick.transaction[i]); err != nil {
+			return err
+		}
+	}
+	clear(s.tick.transaction)
+	s.tick.transaction, s.tick.bytes = s.tick.transaction[:0], 0
+	return nil
+}
+
+func eventBytes(e *cdc.Event) int {
+	n := 128
+	for _, t := range []cdc.Tuple{e.Old, e.New} {
+		for i := range t {
+			n += 32 + len(t[i].Text)
+		}
+	}
+	return n
+}
+
+// apply adds one event to the tables that it concerns.
+func (s *session) apply(ctx context.Context, e *cdc.Event) error {
+	relations := e.Truncated
+	if e.Kind == cdc.Change {
+		relations = []*cdc.Relation{e.Relation}
+	}
+	for _, r := range relations {
+		t := s.find(r)
+		if t == nil || !s.wants(t, e) {
+			continue
+		}
+		if err := s.applyTo(ctx, t, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) applyTo(ctx context.Context, t *table, e *cdc.Event) error {
+	if e.Kind == cdc.Truncate {
+		t.changes.Reset()
+		t.pending = t.pending.Truncate()
+		return nil
+	}
+	if err := t.changes.Add(e); err != nil {
+		return err
+	}
+	if t.changes.Bytes() > pieceBytes {
+		return s.flush(ctx, t)
+	}
+	return nil
+}
+
+// find returns the table of a relation, or nil where it is not configured.
+func (s *session) find(r *cdc.Relation) *table {
+	name := r.FullName()
+	t := s.bySlot[name]
+	if t == nil && !s.ignored[name] {
+		s.ignored[name] = true
+		s.log.Info().Str("table", name).Msg("published, but not configured: ignored")
+	}
+	return t
+}
+
+// wants reports whether an event concerns the state of a table: not before its load, whose snapshot holds it.
+func (s *session) wants(t *table, e *cdc.Event) bool {
+	if t.load != nil {
+		return t.load.journals(e)
+	}
+	return s.live(t)
+}
+
+func (s *session) collected() (n int) {
+	for _, t := range s.tables {
+		n += t.changes.Bytes()
+	}
+	return n
+}
+
+func (s *session) flush(ctx context.Context, t *table) (err error) {
+	if t.changes.Empty() {
+		return nil
+	}
+	t.pending, err = t.window.Flush(ctx, t.changes, t.pending)
+	return err
+}

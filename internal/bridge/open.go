@@ -1,0 +1,407 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/tidemark-db/tidemark/cdc"
+	"github.com/tidemark-db/tidemark/historic"
+	"github.com/tidemark-db/tidemark/internal/config"
+	"github.com/tidemark-db/tidemark/internal/fault"
+	"github.com/tidemark-db/tidemark/internal/warehouse"
+	"github.com/tidemark-db/tidemark/rtwindow"
+	"github.com/tidemark-db/tidemark/splitdate"
+	"github.com/tidemark-db/tidemark/sql"
+)
+
+// session is the work between a start and the loss of one of the two servers.
+type session struct {
+	cfg    *config.Config
+	log    zerolog.Logger
+	opts   Options
+	jobs   <-chan job
+	source cdc.Config
+
+	db     *warehouse.Conn
+	store  *splitdate.Store
+	lock   *cdc.Lock
+	stream *cdc.Stream
+	keeper *keeper
+
+	mu      sync.Mutex
+	numbers *splitdate.Numbers
+
+	tables  []*table
+	bySlot  map[string]*table // by schema.table, as the stream names it
+	ignored map[string]bool
+
+	archived uint64 // partitions of split_date before this one are in the log
+
+	mark splitdate.Mark // the newest one
+	tick tick
+	load *loading // the one under way, if any
+}
+
+// table is everything the session has of one configured table.
+type table struct {
+	plan
+	window  *rtwindow.Window
+	archive *historic.Archive
+	changes *rtwindow.Changes
+	pending rtwindow.Pending
+	load    *loading // until a mark holds the table
+}
+
+// lockPatience is how long a start waits for the lock and the slot of a bridge that was just killed, whose sessions
+// PostgreSQL has yet to notice are gone.
+const lockPatience = 5 * time.Second
+
+// open prepares a session. Nothing is created on either side before everything that can be checked was.
+func (b *Bridge) open(ctx context.Context) (*session, error) {
+	s := &session{cfg: b.cfg, log: b.log, opts: b.opts, jobs: b.jobs, source: SourceConfig(b.cfg), bySlot: map[string]*table{}, ignored: map[string]bool{}}
+	for _, step := range []func(context.Context) error{
+		s.connect, s.preflight, s.takeLock, s.plan, s.identify, s.create, s.claim, s.createTables, s.collectGarbage, s.selfCheck, s.openStream,
+	} {
+		if err := step(ctx); err != nil {
+			s.close()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *session) close() {
+	if s.stream != nil {
+		s.stream.Close()
+	}
+	if s.lock != nil {
+		if err := s.lock.Close(); err != nil {
+			s.log.Debug().Err(err).Msg("close lock")
+		}
+	}
+	if s.db != nil {
+		if err := s.db.Close(); err != nil {
+			s.log.Debug().Err(err).Msg("close ClickHouse")
+		}
+	}
+}
+
+func (s *session) connect(ctx context.Context) (err error) {
+	s.db, err = OpenWarehouse(ctx, s.cfg, s.opts)
+	if err != nil {
+		return err
+	}
+	s.store = splitdate.NewStore(s.db)
+	return nil
+}
+
+// OpenWarehouse connects to ClickHouse and checks its version.
+func OpenWarehouse(ctx context.Context, cfg *config.Config, opts Options) (*warehouse.Conn, error) {
+	db, err := warehouse.Open(warehouse.Options{DSN: cfg.ClickHouse.DSN.Reveal(), Debug: opts.Debug, Hook: opts.Hook})
+	if err != nil {
+		return nil, fault.New("check clickhouse.dsn", "clickhouse.dsn %s: %w", cfg.ClickHouse.DSN, err)
+	}
+	err = db.Ping(ctx)
+	if err == nil {
+		var v warehouse.Version
+		if v, err = db.ServerVersion(ctx); err == nil && v.Less(warehouse.MinVersion) {
+			err = fmt.Errorf("it is ClickHouse %s, tidemark needs %s or newer: %w", v, warehouse.MinVersion, errRefused)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(fault.New("check clickhouse.dsn, that the server is up, and the user's password",
+			"ClickHouse at %s: %w", cfg.ClickHouse.DSN, err), ignore(db.Close()))
+	}
+	return db, nil
+}
+
+// ignore drops the error of a clean-up that follows a failure which says more.
+func ignore(error) error { return nil }
+
+func (s *session) preflight(ctx context.Context) error {
+	errs := cdc.Preflight(ctx, s.source, tableNames(s.cfg))
+	var waits, others []error
+	for _, err := range errs {
+		switch {
+		case errors.Is(err, cdc.ErrSlotInUse):
+			waits = append(waits, err)
+		case errors.Is(err, cdc.ErrNoKey):
+			s.log.Warn().Err(err).Msg("rows of this table can only be inserted")
+		default:
+			others = append(others, err)
+		}
+	}
+	if len(others) > 0 {
+		return errors.Join(append(others, waits...)...)
+	}
+	if err := checkGrants(ctx, s.db); err != nil {
+		return err
+	}
+	if len(waits) > 0 {
+		return s.patiently(ctx, func() error {
+			errs := cdc.Preflight(ctx, s.source, tableNames(s.cfg))
+			return errors.Join(slices.DeleteFunc(errs, func(err error) bool { return errors.Is(err, cdc.ErrNoKey) })...)
+		})
+	}
+	return nil
+}
+
+// patiently tries until lockPatience is over.
+func (s *session) patiently(ctx context.Context, try func() error) error {
+	deadline := time.Now().Add(lockPatience)
+	for {
+		err := try()
+		if err == nil || time.Now().After(deadline) || !(errors.Is(err, cdc.ErrLocked) || errors.Is(err, cdc.ErrSlotInUse)) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the other bridge: %w", ctx.Err())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (s *session) takeLock(ctx context.Context) error {
+	return s.patiently(ctx, func() (err error) {
+		s.lock, err = cdc.AcquireLock(ctx, s.source)
+		return err
+	})
+}
+
+func (s *session) plan(ctx context.Context) error {
+	plans, err := Plans(ctx, s.cfg)
+	if err != nil {
+		return err
+	}
+	if err := agreeOnZones(ctx, s.db, plans); err != nil {
+		return err
+	}
+	for _, p := range plans {
+		window, err := rtwindow.NewWindow(s.db, p.sql, s.nextChunk)
+		if err != nil {
+			return fmt.Errorf("prepare table %s: %w", p.sql.Source, err)
+		}
+		t := &table{plan: p, window: window, archive: historic.NewArchive(s.db, p.sql, s.nextChunk), changes: rtwindow.NewChanges(p.sql)}
+		s.tables = append(s.tables, t)
+		s.bySlot[p.sql.Source] = t
+	}
+	return nil
+}
+
+// Plans reads the catalogue and joins it with the configuration.
+func Plans(ctx context.Context, cfg *config.Config) ([]plan, error) {
+	conn, err := cdc.Connect(ctx, SourceConfig(cfg))
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	catalog, err := cdc.ReadCatalog(ctx, conn, cfg.Source.Publication)
+	if err != nil {
+		return nil, err
+	}
+	return planTables(cfg, catalog)
+}
+
+func (s *session) nextChunk() splitdate.Chunk {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.numbers.Next()
+}
+
+// identify reads the newest mark and refuses one that belongs to another source.
+func (s *session) identify(ctx context.Context) error {
+	id, _, err := cdc.ReadIdentity(ctx, s.source)
+	if err != nil {
+		return err
+	}
+	there, err := s.hasMarks(ctx)
+	if err != nil || !there {
+		s.mark = splitdate.Mark{Format: splitdate.Format, Source: sourceOf(id)}
+		return err
+	}
+	mark, ok, err := s.store.Newest(ctx)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		s.mark = splitdate.Mark{Format: splitdate.Format, Source: sourceOf(id)}
+		return nil
+	}
+	s.mark = mark
+	if mark.Source != sourceOf(id) {
+		return fault.New("give this source a ClickHouse database of its own; or, if the source was restored or failed over, `tidemark uninstall --data` and start again, which loads every table anew",
+			"database %s holds the tables of another source: %s there, %s here: %w", s.cfg.ClickHouse.Database, describe(mark.Source), describe(sourceOf(id)), errRefused)
+	}
+	return nil
+}
+
+func describe(s splitdate.Source) string {
+	return fmt.Sprintf("system %s timeline %d database %q slot %q", s.SystemID, s.Timeline, s.Database, s.Slot)
+}
+
+func (s *session) hasMarks(ctx context.Context) (bool, error) {
+	var n uint64
+	err := s.db.Query(ctx, s.db.Database().FindTable(), warehouse.Params{"database": s.cfg.ClickHouse.Database, "name": "split_date"},
+		func(r warehouse.Rows) error { return r.Scan(&n) })
+	return n > 0, err
+}
+
+// create makes the databases, the table of marks and, on a first start, the slot and the first mark.
+func (s *session) create(ctx context.Context) error {
+	names := s.db.Database()
+	for _, st := range append(names.CreateDatabases(), names.CreateMarks()...) {
+		if err := s.db.Exec(ctx, st, nil); err != nil {
+			return fault.New("grant the user what deploy/clickhouse-roles.sql lists", "create tidemark's tables: %w", err)
+		}
+	}
+	if s.mark.Epoch > 0 {
+		return s.needSlot(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, slotPatience)
+	defer cancel()
+	at, created, err := cdc.EnsureSlot(ctx, s.source)
+	if err != nil {
+		return err
+	}
+	s.log.Info().Stringer("lsn", at).Bool("created", created).Str("slot", s.source.Slot).Msg("slot ready")
+	s.mark.LSN, s.mark.CommitTime = at, time.Now() // nothing is shown yet; the first load waits for a position of the stream
+	return nil
+}
+
+// slotPatience bounds the wait for older transactions when a slot is created.
+const slotPatience = 10 * time.Minute
+
+func (s *session) needSlot(ctx context.Context) error {
+	conn, err := cdc.Connect(ctx, s.source)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	slot, err := cdc.SlotInfo(ctx, conn, s.source.Slot)
+	switch {
+	case err != nil:
+		return err
+	case !slot.Exists:
+		return fault.New("`tidemark uninstall --data` and start again, which loads every table anew",
+			"slot %q is gone; changes since %s, which the newest mark holds, are lost: %w", s.source.Slot, s.mark.LSN, cdc.ErrNoSlot)
+	case slot.Lost:
+		return fault.New("`tidemark uninstall --slot --data` and start again, which loads every table anew; raise max_slot_wal_keep_size",
+			"PostgreSQL invalidated slot %q; changes since %s, which the newest mark holds, are lost: %w", s.source.Slot, s.mark.LSN, cdc.ErrSlotLost)
+	}
+	return nil
+}
+
+// claim begins a term: from here on, whatever another writer still sends counts for nothing.
+func (s *session) claim(ctx context.Context) error {
+	prev := s.mark
+	next := prev.Claim()
+	s.db.SetTerm(uint64(next.Term))
+	s.numbers = splitdate.NewNumbers(next.Term)
+	now, err := s.store.Publish(ctx, prev, next)
+	if err != nil {
+		return err
+	}
+	err = s.db.Exec(ctx, s.db.Database().KillOlderTerms(), warehouse.Params{"prefix": s.db.QueryPrefix(), "current": s.db.TermPrefix()})
+	if err != nil {
+		return fmt.Errorf("end the statements of older terms: %w", err)
+	}
+	s.mark = next
+	s.keeper = newKeeper(s, now)
+	s.log.Info().Uint64("term", uint64(next.Term)).Uint64("epoch", uint64(next.Epoch)).Stringer("lsn", next.LSN).Msg("took over")
+	return nil
+}
+
+// createTables creates what is missing of the internals and recreates the views.
+func (s *session) createTables(ctx context.Context) error {
+	names := s.db.Database()
+	if err := s.db.Exec(ctx, names.CreateCurrent(), nil); err != nil {
+		return err
+	}
+	for _, t := range s.tables {
+		for _, st := range t.sql.CreateTables() {
+			if err := s.db.Exec(ctx, st, nil); err != nil {
+				return fmt.Errorf("table %s: %w", t.sql.Source, err)
+			}
+		}
+		if err := s.checkColumns(ctx, t.sql); err != nil {
+			return err
+		}
+		if err := s.db.Exec(ctx, t.sql.CreateView(), nil); err != nil {
+			return fmt.Errorf("table %s: %w", t.sql.Source, err)
+		}
+	}
+	return s.dropRemoved(ctx)
+}
+
+// checkColumns refuses internals that were made for other columns: rows of two structures must not mix.
+func (s *session) checkColumns(ctx context.Context, t *sql.Table) error {
+	var got, want []string
+	err := s.db.Query(ctx, s.db.Database().ListColumns(), warehouse.Params{"database": s.db.Database().Internals(), "table": t.RegionName(sql.Historic)},
+		func(r warehouse.Rows) error {
+			var name, typ string
+			err := r.Scan(&name, &typ)
+			if name != "_chunk" {
+				got = append(got, name+" "+typ)
+			}
+			return err
+		})
+	if err != nil {
+		return err
+	}
+	for _, c := range t.StoredColumns() {
+		want = append(want, c.Name+" "+c.Type.Name)
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		return fault.New("put the old structure back, or `tidemark uninstall --data` and start again, which loads every table anew",
+			"table %s has the columns %v now, but its tables in ClickHouse were made for %v: %w", t.Source, want, got, errRefused)
+	}
+	return nil
+}
+
+// dropRemoved takes tables that are no longer configured out of the mark and drops their views. Their data stay.
+func (s *session) dropRemoved(ctx context.Context) error {
+	var gone []string
+	for name := range s.mark.Tables {
+		if s.byView(name) == nil {
+			gone = append(gone, name)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	if err := s.publish(ctx, splitdate.Step{LSN: s.mark.LSN, Remove: gone}); err != nil {
+		return err
+	}
+	for _, name := range gone {
+		s.log.Warn().Str("table", name).Msg("no longer configured: its view is dropped, its data stay")
+		if err := s.db.Exec(ctx, s.db.Database().DropView(name), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) byView(name string) *table {
+	for _, t := range s.tables {
+		if t.sql.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+func (s *session) openStream(ctx context.Context) (err error) {
+	s.stream, err = cdc.OpenStream(ctx, s.source, s.mark.LSN, cdc.StreamOptions{})
+	if err != nil {
+		return err
+	}
+	s.tick.position, s.tick.commitTime = s.mark.LSN, s.mark.CommitTime
+	return nil
+}

@@ -1,0 +1,187 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tidemark-db/tidemark/internal/warehouse"
+	"github.com/tidemark-db/tidemark/rtwindow"
+	"github.com/tidemark-db/tidemark/splitdate"
+	"github.com/tidemark-db/tidemark/sql"
+)
+
+// parallelTables is how many tables a tick works on at once: each is a chain of short statements.
+const parallelTables = 4
+
+// commit publishes what was collected: new chunks for every table that changed, then one mark. Within a big transaction
+// there is nothing that could be published.
+func (s *session) commit(ctx context.Context) error {
+	if s.tick.big {
+		return nil
+	}
+	step := splitdate.Step{LSN: s.tick.position, CommitTime: s.tick.commitTime, Deltas: map[string]splitdate.Delta{}, Add: map[string]splitdate.Table{}}
+	changed := s.changed()
+	deltas := make([]splitdate.Delta, len(changed))
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(parallelTables)
+	for i, t := range changed {
+		group.Go(func() (err error) {
+			deltas[i], err = s.applyTable(inner, t, s.mark.Tables[t.sql.Name])
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for i, t := range changed {
+		step.Deltas[t.sql.Name] = deltas[i]
+	}
+	loaded, err := s.addLoaded(ctx, &step)
+	if err != nil {
+		return err
+	}
+	if len(changed) == 0 && len(step.Add) == 0 && step.LSN <= s.mark.LSN {
+		return nil
+	}
+	if err := s.publish(ctx, step); err != nil {
+		return err
+	}
+	for _, t := range changed {
+		s.applied(t)
+	}
+	if loaded != nil {
+		return s.endLoad(ctx, loaded)
+	}
+	return nil
+}
+
+// changed lists the tables in the mark with something to apply.
+func (s *session) changed() (out []*table) {
+	for _, t := range s.tables {
+		if s.live(t) && (!t.changes.Empty() || !t.pending.Empty()) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// live reports whether the mark holds the table.
+func (s *session) live(t *table) bool {
+	_, ok := s.mark.Tables[t.sql.Name]
+	return ok
+}
+
+// applyTable writes the chunks that a table's changes make of a state, and returns what the mark has to list.
+func (s *session) applyTable(ctx context.Context, t *table, state splitdate.Table) (d splitdate.Delta, err error) {
+	if err := s.flush(ctx, t); err != nil {
+		return d, err
+	}
+	p := t.pending
+	if p.Truncated {
+		d.DropRT, d.DropLate, d.DropMasks, d.DropHistoric = state.RT, state.Late, state.Masks, state.Historic()
+		state = splitdate.Table{Mirrored: state.Mirrored, Split: state.Split}
+	}
+	if len(p.Pieces) == 0 {
+		return d, nil
+	}
+	if p, err = t.window.Resolve(ctx, state, p); err != nil {
+		return d, err
+	}
+	if p, err = t.window.Compact(ctx, p); err != nil {
+		return d, err
+	}
+	t.pending = p
+	found, err := t.window.Locate(ctx, state, p)
+	if err != nil {
+		return d, err
+	}
+	if err := s.mask(ctx, t, state, p, found, &d); err != nil {
+		return d, err
+	}
+	return d, t.window.Rewrite(ctx, state, found, &d)
+}
+
+// mask masks the changed rows that are neither in RT nor in LATE, and checks that every one was found.
+func (s *session) mask(ctx context.Context, t *table, state splitdate.Table, p rtwindow.Pending, found rtwindow.Found, d *splitdate.Delta) error {
+	if found.Rows == p.Lookups {
+		return nil
+	}
+	masked, err := t.archive.Mask(ctx, state, p.Chunks(), d)
+	if err != nil {
+		return err
+	}
+	return t.window.CheckFound(p, found, masked)
+}
+
+// publish is the commit point. A publication that was begun is finished even when a stop arrives.
+func (s *session) publish(ctx context.Context, step splitdate.Step) error {
+	next, err := s.mark.Next(step)
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("publish %s: %w", next, ctx.Err())
+	}
+	ctx = context.WithoutCancel(ctx)
+	now, err := s.store.Publish(ctx, s.mark, next)
+	if err != nil {
+		return err
+	}
+	s.keeper.published(s.mark, next, now)
+	s.mark = next
+	if s.opts.CheckInvariants {
+		return s.checkInvariants(ctx)
+	}
+	return nil
+}
+
+// applied forgets what a mark now holds, and gives its pieces to the keeper.
+func (s *session) applied(t *table) {
+	s.keeper.discard(place{t.sql, sql.Changes}, t.pending.Written)
+	t.pending = rtwindow.Pending{}
+}
+
+// checkInvariants evaluates the invariants of the newest mark in SQL.
+func (s *session) checkInvariants(ctx context.Context) error {
+	for _, t := range s.tables {
+		state, ok := s.mark.Tables[t.sql.Name]
+		if !ok {
+			continue
+		}
+		if err := CheckInvariants(ctx, s.db, t.plan, state); err != nil {
+			return fmt.Errorf("%s: %w", s.mark, err)
+		}
+	}
+	return nil
+}
+
+// CheckInvariants evaluates the invariants of one table at the newest mark, whose state of the table is given.
+func CheckInvariants(ctx context.Context, db *warehouse.Conn, p plan, state splitdate.Table) error {
+	what := []string{
+		"rows in RT before the split date", "rows in HISTORIC after it", "rows in LATE after it", "keys live twice",
+		"rows masked twice", "masks without a row", "listed rows missing",
+	}
+	counts := make([]int64, len(what))
+	unsigned := make([]uint64, len(what)-1)
+	dest := make([]any, len(what))
+	for i := range unsigned {
+		dest[i] = &unsigned[i]
+	}
+	dest[len(what)-1] = &counts[len(what)-1]
+	err := db.Query(ctx, p.sql.CheckInvariants(), warehouse.Params{"split": warehouse.I64(state.Split)},
+		func(r warehouse.Rows) error { return r.Scan(dest...) })
+	if err != nil {
+		return err
+	}
+	for i, n := range unsigned {
+		counts[i] = int64(n)
+	}
+	for i, n := range counts {
+		if n != 0 {
+			return fmt.Errorf("table %s: %d %s: %w", p.sql.Source, n, what[i], splitdate.ErrInvariant)
+		}
+	}
+	return nil
+}
