@@ -1,0 +1,1 @@
+SELECT to_regclass('public.sales') IS NOT NULL

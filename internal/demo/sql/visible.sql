@@ -1,0 +1,1 @@
+SELECT count() FROM `shop`.`sales` WHERE `id` = {id:Int64}
