@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tidemark-db/tidemark/internal/bridge"
+)
+
+// status is what the newest mark and PostgreSQL say.
+type status = bridge.Status
+
+// tableStatus counts the live rows and chunks of one table. SplitDate is nil for a mirrored table.
+type tableStatus = bridge.TableStatus
+
+// watchEvery is the time between two lines of status --watch.
+const watchEvery = time.Second
+
+func newStatus(a *app) *cobra.Command {
+	var asJSON, watch bool
+	cmd := &cobra.Command{
+		Use:     "status",
+		Short:   "Show lag, split dates, chunks, late rows and masks",
+		Long:    `Status reads the newest published state and PostgreSQL's position. It needs no running bridge.`,
+		Example: example("tidemark status -c tidemark.yaml --watch", "tidemark status -c tidemark.yaml --json"),
+	}
+	flags := newConfigFlags(cmd)
+	jsonFlag(cmd, &asJSON)
+	cmd.Flags().BoolVar(&watch, "watch", false, "show it again every second, until interrupted")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, _, err := a.start(cmd, flags)
+		if err != nil {
+			return err
+		}
+		show := func(ctx context.Context) error {
+			s, err := readStatus(ctx, cfg)
+			if err != nil {
+				return err
+			}
+			return a.printStatus(s, asJSON, time.Now())
+		}
+		if !watch {
+			return show(cmd.Context())
+		}
+		return stopped(cmd.Context(), every(cmd.Context(), watchEvery, show))
+	}
+	return cmd
+}
+
+// every runs f at once and then at each step until it fails or ctx ends.
+func every(ctx context.Context, step time.Duration, f func(context.Context) error) error {
+	ticker := time.NewTicker(step)
+	defer ticker.Stop()
+	for {
+		if err := f(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+func (a *app) printStatus(s status, asJSON bool, now time.Time) error {
+	if asJSON {
+		return a.printJSON(s)
+	}
+	state := "no bridge is running"
+	if s.Running {
+		state = "a bridge is running"
+	}
+	a.printf("%s: term %d, epoch %d, %s committed %s (%v ago), %d bytes of WAL behind\n", state, s.Term, s.Epoch, s.LSN,
+		s.CommitTime.UTC().Format(time.RFC3339), now.Sub(s.CommitTime).Round(time.Millisecond), s.LagBytes)
+	return printTables(a.stdout, s.Tables)
+}
+
+func printTables(out io.Writer, tables []tableStatus) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "TABLE\tSPLIT DATE\tRT\tHISTORIC\tLATE\tMASKS\tRT CHUNKS\tHISTORIC CHUNKS")
+	for _, t := range tables {
+		split := "mirrored"
+		if t.SplitDate != nil {
+			split = t.SplitDate.UTC().Format(time.RFC3339Nano)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", t.Table, split, t.RTRows, t.HistoricRows, t.LateRows, t.Masks, t.RTChunks, t.HistoricChunks)
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("write table: %w", err)
+	}
+	return nil
+}
