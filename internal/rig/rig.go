@@ -1,0 +1,200 @@
+// Package rig gives tests a real PostgreSQL, a real ClickHouse, and bridges between databases of their own.
+package rig
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tidemark-db/tidemark/internal/engine"
+)
+
+// Servers are the two engines of a test binary. Tests of one binary share them and have databases of their own.
+type Servers struct {
+	Postgres   *engine.Postgres   // nil when TIDEMARK_TEST_POSTGRES_DSN names a server
+	ClickHouse *engine.ClickHouse // nil when TIDEMARK_TEST_CLICKHOUSE_DSN names a server
+	postgres   func(database string) string
+	clickhouse func(database string) string
+	http       string // address of ClickHouse's HTTP port
+}
+
+// Options of the servers.
+type Options struct {
+	PostgresVersion  string
+	PostgresSettings map[string]string
+}
+
+// Start starts the servers, or takes those that the environment names.
+func Start(ctx context.Context, o Options) (*Servers, error) {
+	s := &Servers{}
+	if dsn := os.Getenv("TIDEMARK_TEST_POSTGRES_DSN"); dsn != "" {
+		s.postgres = func(database string) string { return withDatabase(dsn, database) }
+	} else {
+		pg, err := engine.StartPostgres(ctx, engine.PostgresOptions{Version: o.PostgresVersion, Settings: o.PostgresSettings, Progress: os.Stderr})
+		if err != nil {
+			return nil, fmt.Errorf("start PostgreSQL: %w", err)
+		}
+		s.Postgres, s.postgres = pg, pg.DSN
+	}
+	if dsn := os.Getenv("TIDEMARK_TEST_CLICKHOUSE_DSN"); dsn != "" {
+		s.http = os.Getenv("TIDEMARK_TEST_CLICKHOUSE_HTTP") // host:port
+		s.clickhouse = func(database string) string { return withDatabase(dsn, database) }
+	} else {
+		ch, err := engine.StartClickHouse(ctx, engine.ClickHouseOptions{Progress: os.Stderr})
+		if err != nil {
+			s.Stop()
+			return nil, fmt.Errorf("start ClickHouse: %w", err)
+		}
+		s.ClickHouse, s.clickhouse = ch, ch.DSN
+		s.http = net.JoinHostPort("127.0.0.1", strconv.Itoa(ch.HTTPPort()))
+	}
+	return s, nil
+}
+
+// Stop stops what Start started.
+func (s *Servers) Stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if s.ClickHouse != nil {
+		_ = s.ClickHouse.Stop(ctx)
+	}
+	if s.Postgres != nil {
+		_ = s.Postgres.Stop(ctx)
+	}
+}
+
+func withDatabase(dsn, database string) string {
+	head, query, _ := strings.Cut(dsn, "?")
+	scheme, rest, _ := strings.Cut(head, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	out := scheme + "://" + host + "/" + database
+	if query != "" {
+		out += "?" + query
+	}
+	return out
+}
+
+// Rig is one test's pair of databases.
+type Rig struct {
+	Name    string // of both databases, and of the slot
+	PG      *pgxpool.Pool
+	CH      driver.Conn // as a BI tool connects; its database is Name
+	Servers *Servers
+	Dir     string
+	t       testing.TB
+}
+
+var serial atomic.Int64
+
+// New creates a database in PostgreSQL and runs the setup statements there. Cleanup drops both databases and the slot.
+func New(t testing.TB, s *Servers, setup ...string) *Rig {
+	t.Helper()
+	ctx := t.Context()
+	r := &Rig{Name: fmt.Sprintf("rig_%d_%d", os.Getpid(), serial.Add(1)), Servers: s, Dir: t.TempDir(), t: t}
+	admin, err := pgxpool.New(ctx, s.postgres("postgres"))
+	r.must(err)
+	_, err = admin.Exec(ctx, "CREATE DATABASE "+r.Name)
+	r.must(err)
+	r.PG, err = pgxpool.New(ctx, s.postgres(r.Name))
+	r.must(err)
+	r.CH = r.Reader(nil)
+	t.Cleanup(func() { r.drop(admin) })
+	for _, st := range setup {
+		_, err := r.PG.Exec(ctx, st)
+		r.must(err)
+	}
+	return r
+}
+
+// Reader opens a connection as a BI tool would, with settings of its own.
+func (r *Rig) Reader(settings clickhouse.Settings) driver.Conn {
+	r.t.Helper()
+	return r.reader(settings, func(*clickhouse.Options) {})
+}
+
+// HTTPReader is a Reader over HTTP.
+func (r *Rig) HTTPReader(settings clickhouse.Settings) driver.Conn {
+	r.t.Helper()
+	return r.reader(settings, func(o *clickhouse.Options) {
+		*o = clickhouse.Options{Protocol: clickhouse.HTTP, Addr: []string{r.Servers.http}, Auth: o.Auth}
+	})
+}
+
+func (r *Rig) reader(settings clickhouse.Settings, change func(*clickhouse.Options)) driver.Conn {
+	r.t.Helper()
+	opts, err := clickhouse.ParseDSN(r.Servers.clickhouse("default"))
+	r.must(err)
+	change(opts)
+	opts.Settings = settings
+	opts.MaxOpenConns = 8
+	conn, err := clickhouse.Open(opts)
+	r.must(err)
+	r.t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// drop removes both databases and the slot, whatever state the test left them in.
+func (r *Rig) drop(admin *pgxpool.Pool) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	r.PG.Close()
+	for _, st := range []string{
+		"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = '" + r.Name + "' AND active_pid IS NOT NULL",
+		"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = '" + r.Name + "'",
+		"DROP DATABASE IF EXISTS " + r.Name + " WITH (FORCE)",
+	} {
+		if _, err := admin.Exec(ctx, st); err != nil {
+			r.t.Logf("clean up: %v", err)
+		}
+	}
+	admin.Close()
+	conn := r.Reader(nil)
+	for _, name := range []string{r.Name, r.Name + "_tidemark"} {
+		if err := conn.Exec(ctx, "DROP DATABASE IF EXISTS "+name+" SYNC"); err != nil {
+			r.t.Logf("clean up: %v", err)
+		}
+	}
+}
+
+func (r *Rig) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// SourceDSN and TargetDSN are what a configuration of a bridge between the two databases names.
+func (r *Rig) SourceDSN() string { return r.Servers.postgres(r.Name) }
+
+// TargetDSN names the ClickHouse database of the views.
+func (r *Rig) TargetDSN() string { return r.Servers.clickhouse(r.Name) }
+
+// ConfigFile writes a configuration: the two servers, publication "tidemark", and what more says.
+func (r *Rig) ConfigFile(more string) string {
+	r.t.Helper()
+	text := fmt.Sprintf("source:\n  dsn: %s\n  publication: tidemark\n  slot: %s\n  time_zone: %s\nclickhouse:\n  dsn: %s\nhttp: {listen: \"\"}\n%s\n",
+		r.SourceDSN(), r.Name, zone(more), r.TargetDSN(), strings.ReplaceAll(more, "#zone", "# zone"))
+	path := filepath.Join(r.Dir, "tidemark.yaml")
+	r.must(os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+// zone finds "#zone NAME" in the text, for tests of time zones.
+func zone(more string) string {
+	if _, after, ok := strings.Cut(more, "#zone "); ok {
+		name, _, _ := strings.Cut(after, "\n")
+		return strings.TrimSpace(name)
+	}
+	return "UTC"
+}
