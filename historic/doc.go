@@ -3,6 +3,7 @@
 //
 //	roll: RT rows before S1 ──INSERT SELECT──▶ a new HISTORIC chunk, counted and checksummed against RT
 //	late change of a settled row: (chunk, key) ──▶ masks; the chunk is dirty from the next mark on
+//	fold: dirty and small chunks without their masked rows, with the rows of LATE ──▶ one new chunk per period
 //
 // It owns neither the split date and the mark (splitdate) nor RT and LATE (rtwindow). Nothing it writes counts before a
 // mark lists it.

@@ -26,9 +26,16 @@ type Store struct{ db *warehouse.Conn }
 // NewStore returns the store of the connection's database.
 func NewStore(db *warehouse.Conn) *Store { return &Store{db: db} }
 
-// Newest reads the newest mark; ok is false when there is none yet. A mark of a newer format is refused.
+// Newest reads the newest mark; ok is false when there is none yet, or not even a table for it. A mark of a newer format
+// is refused.
 func (s *Store) Newest(ctx context.Context) (m Mark, ok bool, err error) {
 	names := s.db.Database()
+	var tables uint64
+	err = s.db.Query(ctx, names.FindTable(), warehouse.Params{"database": string(names), "name": "split_date"},
+		func(r warehouse.Rows) error { return r.Scan(&tables) })
+	if err != nil || tables == 0 {
+		return m, false, err
+	}
 	var format uint16
 	err = s.db.Query(ctx, names.ReadMarkFormat(), nil, func(r warehouse.Rows) error { ok = true; return r.Scan(&format) })
 	if err != nil || !ok {

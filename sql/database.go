@@ -97,7 +97,7 @@ func (d Database) Drop(views []string) []Statement {
 
 // Privileges are what the bridge needs in its two databases.
 func Privileges() []string {
-	return []string{"SELECT", "INSERT", "CREATE TABLE", "CREATE VIEW", "DROP VIEW", "ALTER DELETE"}
+	return []string{"SELECT", "INSERT", "CREATE DATABASE", "CREATE TABLE", "CREATE VIEW", "DROP VIEW", "ALTER DELETE"}
 }
 
 // CheckGrant returns the statement that asks whether this user has a privilege in a database.

@@ -44,6 +44,7 @@ func tableStatements(t *Table) []Statement {
 		t.ResolveUnchanged(), t.CompactChanges(), t.CountChanges(), t.CountLookups(), t.Locate(),
 		t.MaskHistoric(), t.CountMasks(), t.MergeMasks(), t.Rewrite(RT), t.Rewrite(Late),
 		t.CountChunks(RT), t.CountChunks(Historic), t.Roll(), t.Keep(), t.RollChecksum(RT), t.RollChecksum(Historic),
+		t.Fold(), t.FoldPeriods(), t.FoldMasks(), t.KeepLate(),
 		t.CheckInvariants(), t.DropPartitions(RT, []string{"1"}), t.DropPartitions(Historic, []string{"20260101-1", "20260102-1"}))
 	return out
 }

@@ -57,3 +57,11 @@ func (t *Table) Period() string {
 		return "toYYYYMMDD(" + date + ")"
 	}
 }
+
+// PeriodNumber is Period as an Int64; a mirrored table has one period.
+func (t *Table) PeriodNumber() string {
+	if t.Mirrored() {
+		return "toInt64(0)"
+	}
+	return "toInt64(" + t.Period() + ")"
+}

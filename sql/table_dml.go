@@ -104,6 +104,21 @@ func (t *Table) RollChecksum(r Region) Statement {
 	})
 }
 
+// Fold writes the live rows of HISTORIC chunks, and rows of LATE, to one new chunk per period. Parameters: periods, to (a
+// chunk for each), from, masks, late.
+func (t *Table) Fold() Statement { return t.once("fold.sql") }
+
+// FoldPeriods lists the periods that Fold has rows of. Parameters: from, late.
+func (t *Table) FoldPeriods() Statement { return t.once("fold_periods.sql") }
+
+// FoldMasks makes one chunk of the masks that a fold leaves: those of other chunks, and those of rows in the folded chunks
+// that changed meanwhile. Parameters: to, masks, from, built, journal.
+func (t *Table) FoldMasks() Statement { return t.once("fold_masks.sql") }
+
+// KeepLate makes a chunk of the rows of LATE that a fold leaves: those that were not frozen, and those that changed
+// meanwhile. Parameters: to, from, frozen, journal.
+func (t *Table) KeepLate() Statement { return t.once("keep_late.sql") }
+
 // CountChunks counts the rows of chunks and gives the range of their dates in µs since the epoch; a chunk with rows
 // that never settle has no end. Parameter: chunks.
 func (t *Table) CountChunks(r Region) Statement {

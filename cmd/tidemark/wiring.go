@@ -43,6 +43,10 @@ func rollNow(ctx context.Context, cfg *config.Config, log zerolog.Logger) ([]rol
 	return bridge.RollNow(ctx, cfg, log)
 }
 
+func resyncNow(ctx context.Context, cfg *config.Config, log zerolog.Logger) ([]folded, error) {
+	return bridge.ResyncNow(ctx, cfg, log)
+}
+
 func uninstall(ctx context.Context, cfg *config.Config, _ zerolog.Logger, o uninstallOptions) error {
 	return bridge.Uninstall(ctx, cfg, o.Slot, o.Data)
 }

@@ -41,31 +41,51 @@ func New(cfg *config.Config, log zerolog.Logger, opts Options) *Bridge {
 	return &Bridge{cfg: cfg, log: log, opts: opts, jobs: make(chan job)}
 }
 
-// job is something that a command asks of the running bridge; it is done between two ticks.
+// job is something that a command asks of the running bridge.
 type job struct {
-	roll  bool
-	reply chan<- jobResult
+	kind  jobKind
+	reply chan<- jobResult // buffered
 }
+
+type jobKind string
+
+const (
+	jobRoll   jobKind = "roll"
+	jobResync jobKind = "resync"
+)
 
 type jobResult struct {
 	rolled []Rolled
+	folded []Folded
 	err    error
+}
+
+// do asks the running bridge and waits for the answer.
+func (b *Bridge) do(ctx context.Context, kind jobKind) (jobResult, error) {
+	reply := make(chan jobResult, 1)
+	select {
+	case b.jobs <- job{kind: kind, reply: reply}:
+	case <-ctx.Done():
+		return jobResult{}, fmt.Errorf("ask for a %s: %w", kind, ctx.Err())
+	}
+	select {
+	case r := <-reply:
+		return r, r.err
+	case <-ctx.Done():
+		return jobResult{}, fmt.Errorf("await the %s: %w", kind, ctx.Err())
+	}
 }
 
 // Roll asks the running bridge to roll, and returns what it moved.
 func (b *Bridge) Roll(ctx context.Context) ([]Rolled, error) {
-	reply := make(chan jobResult, 1)
-	select {
-	case b.jobs <- job{roll: true, reply: reply}:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("ask for a roll: %w", ctx.Err())
-	}
-	select {
-	case r := <-reply:
-		return r.rolled, r.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("await the roll: %w", ctx.Err())
-	}
+	r, err := b.do(ctx, jobRoll)
+	return r.rolled, err
+}
+
+// Resync asks the running bridge to fold every table, and returns what it folded once that is published.
+func (b *Bridge) Resync(ctx context.Context) ([]Folded, error) {
+	r, err := b.do(ctx, jobResync)
+	return r.folded, err
 }
 
 // Between two attempts to get back to work.

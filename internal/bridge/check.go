@@ -9,6 +9,7 @@ import (
 	"github.com/tidemark-db/tidemark/internal/config"
 	"github.com/tidemark-db/tidemark/internal/fault"
 	"github.com/tidemark-db/tidemark/internal/warehouse"
+	"github.com/tidemark-db/tidemark/splitdate"
 )
 
 // Finding is one thing that check looked at.
@@ -49,16 +50,17 @@ func (f *findings) add(state, where, what, try string) {
 	f.list = append(f.list, Finding{State: state, Where: where, What: what, Try: try})
 }
 
-// fail adds every error that err joins.
+// fail adds every error that err joins, but for those that PostgreSQL's own checks report.
 func (f *findings) fail(where string, err error) {
-	var joined interface{ Unwrap() []error }
-	if errors.As(err, &joined) {
-		for _, e := range joined.Unwrap() {
+	if list, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only the outermost error is the list
+		for _, e := range list.Unwrap() {
 			f.fail(where, e)
 		}
 		return
 	}
-	f.add(Fail, where, err.Error(), fault.Try(err))
+	if !errors.Is(err, errNotPublished) {
+		f.add(Fail, where, err.Error(), fault.Try(err))
+	}
 }
 
 func (f *findings) clickhouse(ctx context.Context, cfg *config.Config) {
@@ -78,27 +80,22 @@ func (f *findings) clickhouse(ctx context.Context, cfg *config.Config) {
 		f.fail("ClickHouse", err)
 		return
 	}
-	s := &session{cfg: cfg, source: SourceConfig(cfg), db: db}
-	if err := f.marks(ctx, s); err != nil {
+	if err := f.marks(ctx, db); err != nil {
 		f.fail("ClickHouse", err)
 	}
 	f.definers(ctx, db)
 }
 
-func (f *findings) marks(ctx context.Context, s *session) error {
-	there, err := s.hasMarks(ctx)
-	if err != nil {
+func (f *findings) marks(ctx context.Context, db *warehouse.Conn) error {
+	mark, ok, err := splitdate.NewStore(db).Newest(ctx)
+	switch {
+	case err != nil:
 		return err
+	case ok:
+		f.add(OK, "ClickHouse", fmt.Sprintf("newest mark: term %d, epoch %d, %s", mark.Term, mark.Epoch, mark.LSN), "")
+	default:
+		f.add(OK, "ClickHouse", fmt.Sprintf("database %s holds no tables of tidemark yet", db.Database()), "")
 	}
-	if !there {
-		f.add(OK, "ClickHouse", fmt.Sprintf("database %s holds no tables of tidemark yet", s.cfg.ClickHouse.Database), "")
-		return nil
-	}
-	mark, err := readMark(ctx, s.cfg)
-	if err != nil {
-		return err
-	}
-	f.add(OK, "ClickHouse", fmt.Sprintf("newest mark: term %d, epoch %d, %s", mark.Term, mark.Epoch, mark.LSN), "")
 	return nil
 }
 
@@ -124,12 +121,15 @@ func (f *findings) postgres(ctx context.Context, cfg *config.Config) bool {
 	errs := cdc.Preflight(ctx, SourceConfig(cfg), tableNames(cfg))
 	failed := false
 	for _, err := range errs {
-		if errors.Is(err, cdc.ErrNoKey) {
+		switch {
+		case errors.Is(err, cdc.ErrNoKey):
 			f.add(Warn, "PostgreSQL", err.Error(), fault.Try(err))
-			continue
+		case errors.Is(err, cdc.ErrSlotInUse) && bridgeRuns(ctx, cfg):
+			f.add(OK, "PostgreSQL", fmt.Sprintf("a bridge runs: it reads slot %q", cfg.Source.Slot), "")
+		default:
+			failed = true
+			f.fail("PostgreSQL", err)
 		}
-		failed = true
-		f.fail("PostgreSQL", err)
 	}
 	if !failed {
 		f.add(OK, "PostgreSQL", fmt.Sprintf("%s, publication %q", cfg.Source.DSN, cfg.Source.Publication), "")
@@ -139,6 +139,15 @@ func (f *findings) postgres(ctx context.Context, cfg *config.Config) bool {
 		return false
 	}
 	return conn.Close(ctx) == nil
+}
+
+// bridgeRuns reports whether a bridge of this slot holds the lock.
+func bridgeRuns(ctx context.Context, cfg *config.Config) bool {
+	lock, err := cdc.AcquireLock(ctx, SourceConfig(cfg))
+	if err == nil {
+		_ = lock.Close()
+	}
+	return errors.Is(err, cdc.ErrLocked)
 }
 
 func (f *findings) tables(ctx context.Context, cfg *config.Config) {

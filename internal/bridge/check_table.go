@@ -20,7 +20,7 @@ func (f *findings) table(ctx context.Context, p plan) {
 	} else {
 		f.add(OK, source, fmt.Sprintf("%s, key %v", kind, p.sql.Key), "")
 	}
-	if p.sql.Mirrored() {
+	if p.sql.Mirrored() || !p.source.CanSelect { // the latter is an error that PostgreSQL's checks report
 		return
 	}
 	f.dates(ctx, p)

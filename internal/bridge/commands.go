@@ -111,16 +111,9 @@ func readMark(ctx context.Context, cfg *config.Config) (splitdate.Mark, error) {
 		return splitdate.Mark{}, err
 	}
 	defer db.Close()
-	s := &session{cfg: cfg, db: db}
-	there, err := s.hasMarks(ctx)
-	if err != nil {
-		return splitdate.Mark{}, err
-	}
-	if there {
-		mark, ok, err := splitdate.NewStore(db).Newest(ctx)
-		if err != nil || ok {
-			return mark, err
-		}
+	mark, ok, err := splitdate.NewStore(db).Newest(ctx)
+	if err != nil || ok {
+		return mark, err
 	}
 	return splitdate.Mark{}, fault.New("start it: tidemark run -c …", "database %s has no mark: tidemark never ran on it", cfg.ClickHouse.Database)
 }
@@ -136,20 +129,13 @@ func Wait(ctx context.Context, cfg *config.Config, lsn cdc.LSN) (uint64, error) 
 	}
 	defer db.Close()
 	store := splitdate.NewStore(db)
-	s := &session{cfg: cfg, db: db}
 	for {
-		there, err := s.hasMarks(ctx)
+		mark, ok, err := store.Newest(ctx)
 		if err != nil {
 			return 0, err
 		}
-		if there {
-			mark, ok, err := store.Newest(ctx)
-			if err != nil {
-				return 0, err
-			}
-			if ok && mark.LSN >= lsn {
-				return uint64(mark.Epoch), nil
-			}
+		if ok && mark.LSN >= lsn {
+			return uint64(mark.Epoch), nil
 		}
 		select {
 		case <-ctx.Done():
@@ -180,15 +166,11 @@ func DDL(ctx context.Context, cfg *config.Config) (out []string, err error) {
 
 // RollNow asks the running bridge to roll, or rolls itself when none runs.
 func RollNow(ctx context.Context, cfg *config.Config, log zerolog.Logger) ([]Rolled, error) {
-	rolled, answered, err := askRoll(ctx, cfg)
+	rolled, answered, err := ask[Rolled](ctx, cfg, jobRoll)
 	if answered {
 		return rolled, err
 	}
-	b := New(cfg, log, Options{})
-	s, err := b.open(ctx)
-	if errors.Is(err, cdc.ErrLocked) {
-		return nil, fault.New("set http.listen to an address that this command reaches", "a bridge runs, but does not answer at http.listen %q: %w", cfg.HTTP.Listen, err)
-	}
+	s, err := openAlone(ctx, cfg, log)
 	if err != nil {
 		return nil, err
 	}
@@ -196,14 +178,44 @@ func RollNow(ctx context.Context, cfg *config.Config, log zerolog.Logger) ([]Rol
 	return s.roll(ctx)
 }
 
-// askRoll reports whether a running bridge answered.
-func askRoll(ctx context.Context, cfg *config.Config) (rolled []Rolled, answered bool, err error) {
+// ResyncNow asks the running bridge to fold every table, or does it itself when none runs.
+func ResyncNow(ctx context.Context, cfg *config.Config, log zerolog.Logger) ([]Folded, error) {
+	folded, answered, err := ask[Folded](ctx, cfg, jobResync)
+	if answered {
+		return folded, err
+	}
+	s, err := openAlone(ctx, cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	reply := make(chan jobResult, 1)
+	s.beginResync(ctx, reply)
+	for s.folding != nil {
+		if err := s.endFold(ctx, <-s.foldDone()); err != nil {
+			return nil, err
+		}
+	}
+	return (<-reply).folded, nil
+}
+
+// openAlone opens a session where no bridge runs.
+func openAlone(ctx context.Context, cfg *config.Config, log zerolog.Logger) (*session, error) {
+	s, err := New(cfg, log, Options{}).open(ctx)
+	if errors.Is(err, cdc.ErrLocked) || errors.Is(err, cdc.ErrSlotInUse) && bridgeRuns(ctx, cfg) {
+		return nil, fault.New("set http.listen to an address that this command reaches", "a bridge runs, but does not answer at http.listen %q: %w", cfg.HTTP.Listen, err)
+	}
+	return s, err
+}
+
+// ask has the running bridge do a job; answered is false when none listens.
+func ask[T any](ctx context.Context, cfg *config.Config, kind jobKind) (done []T, answered bool, err error) {
 	if cfg.HTTP.Listen == "" {
 		return nil, false, nil
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+cfg.HTTP.Listen+"/jobs/roll", bytes.NewReader(nil))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+cfg.HTTP.Listen+"/jobs/"+string(kind), http.NoBody)
 	if err != nil {
-		return nil, true, fmt.Errorf("ask for a roll: %w", err)
+		return nil, true, fmt.Errorf("ask for a %s: %w", kind, err)
 	}
 	token, err := readToken(cfg.HTTP.TokenFile)
 	if err != nil {
@@ -219,13 +231,13 @@ func askRoll(ctx context.Context, cfg *config.Config) (rolled []Rolled, answered
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err != nil {
-		return nil, true, fmt.Errorf("ask for a roll: %w", err)
+		return nil, true, fmt.Errorf("ask for a %s: %w", kind, err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, true, fault.New("see the log of the running bridge, and http.token_file",
 			"the bridge at %s answered %s: %s", cfg.HTTP.Listen, resp.Status, bytes.TrimSpace(body))
 	}
-	return rolled, true, json.Unmarshal(body, &rolled)
+	return done, true, json.Unmarshal(body, &done)
 }
 
 // Uninstall drops the slot, or all that tidemark has in ClickHouse, or both. It refuses while a bridge runs.

@@ -30,7 +30,8 @@ func (b *Bridge) serve(ctx context.Context) (stop func(), err error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
-	mux.HandleFunc("POST /jobs/roll", authorized(token, b.postRoll))
+	mux.HandleFunc("POST /jobs/roll", authorized(token, answer(b, b.Roll)))
+	mux.HandleFunc("POST /jobs/resync", authorized(token, answer(b, b.Resync)))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	done := make(chan struct{})
 	go func() { // ends with Shutdown, awaited by stop
@@ -81,14 +82,17 @@ func authorized(token string, next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-func (b *Bridge) postRoll(w http.ResponseWriter, r *http.Request) {
-	rolled, err := b.Roll(r.Context())
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(append([]Rolled{}, rolled...)); err != nil {
-		b.log.Debug().Err(err).Msg("answer a roll")
+// answer runs a job and sends its result.
+func answer[T any](b *Bridge, run func(context.Context) ([]T, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		done, err := run(r.Context())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if err := json.NewEncoder(w).Encode(append([]T{}, done...)); err != nil {
+			b.log.Debug().Err(err).Msg("answer a job")
+		}
 	}
 }

@@ -24,10 +24,12 @@ type keeper struct {
 	mu        sync.Mutex
 	retention *splitdate.Retention
 	garbage   map[place][]splitdate.Chunk // chunks that no mark ever listed
+	pinned    map[splitdate.Chunk]bool    // chunks that a fold still reads
+	held      map[place][]splitdate.Chunk // pinned ones that could go
 }
 
 func newKeeper(s *session, now splitdate.Instant) *keeper {
-	return &keeper{s: s, retention: splitdate.NewRetention(s.mark, nil, now), garbage: map[place][]splitdate.Chunk{}}
+	return &keeper{s: s, retention: splitdate.NewRetention(s.mark, nil, now), garbage: map[place][]splitdate.Chunk{}, held: map[place][]splitdate.Chunk{}}
 }
 
 // keepEvery is the time between two rounds.
@@ -60,6 +62,27 @@ func (k *keeper) discard(at place, chunks []splitdate.Chunk) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.garbage[at] = append(k.garbage[at], chunks...)
+}
+
+// pin keeps chunks although no mark lists them any more, until unpin.
+func (k *keeper) pin(chunks []splitdate.Chunk) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.pinned = map[splitdate.Chunk]bool{}
+	for _, c := range chunks {
+		k.pinned[c] = true
+	}
+}
+
+// unpin lets go of all pinned chunks.
+func (k *keeper) unpin() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.pinned = nil
+	for at, chunks := range k.held {
+		k.garbage[at] = append(k.garbage[at], chunks...)
+	}
+	clear(k.held)
 }
 
 // round drops what is due and confirms.
@@ -98,6 +121,10 @@ func (k *keeper) sort(out map[place][]splitdate.Chunk, retired []splitdate.Retir
 	for _, c := range retired {
 		if t := k.s.byView(c.Table); t != nil {
 			at := place{t.sql, c.Region}
+			if k.pinned[c.Chunk] {
+				k.held[at] = append(k.held[at], c.Chunk)
+				continue
+			}
 			out[at] = append(out[at], c.Chunk)
 		}
 	}

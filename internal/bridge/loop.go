@@ -74,11 +74,16 @@ func (s *session) watchLock(ctx context.Context) error {
 func (s *session) loop(ctx context.Context) error {
 	ticker := time.NewTicker(s.cfg.Tick)
 	defer ticker.Stop()
-	rolls := newAlarm(s.cfg.Schedule.Roll)
+	rolls, resyncs := newAlarm(s.cfg.Schedule.Roll), newAlarm(s.cfg.Schedule.Resync)
 	defer rolls.stop()
+	defer resyncs.stop()
+	inner, cancel := context.WithCancel(ctx)
 	defer s.stopLoad()
+	defer s.stopFold()
+	defer s.failResyncs()
+	defer cancel()
 	for {
-		err := s.turn(ctx, ticker.C, rolls)
+		err := s.turn(inner, ticker.C, rolls, resyncs)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -89,7 +94,7 @@ func (s *session) loop(ctx context.Context) error {
 }
 
 // turn waits for one thing to do and does it.
-func (s *session) turn(ctx context.Context, ticks <-chan time.Time, rolls *alarm) error {
+func (s *session) turn(ctx context.Context, ticks <-chan time.Time, rolls, resyncs *alarm) error {
 	select {
 	case <-ctx.Done():
 		return nil
@@ -103,18 +108,36 @@ func (s *session) turn(ctx context.Context, ticks <-chan time.Time, rolls *alarm
 		if err := s.commit(ctx); err != nil {
 			return err
 		}
+		s.overflowing(ctx)
 		return s.beginLoad(ctx)
 	case <-rolls.c:
 		rolls.next()
 		_, err := s.roll(ctx)
 		return err
+	case <-resyncs.c:
+		resyncs.next()
+		if len(s.resyncs) == 0 {
+			s.beginResync(ctx, nil)
+		}
+		return nil
+	case err := <-s.foldDone():
+		return s.endFold(ctx, err)
 	case j := <-s.jobs:
-		rolled, err := s.roll(ctx)
-		j.reply <- jobResult{rolled, err}
-		return err
+		return s.job(ctx, j)
 	case e := <-s.loadEvents():
 		return s.loadEvent(ctx, e)
 	}
+}
+
+// job does what a command asks for. A resync is answered when its last fold is published.
+func (s *session) job(ctx context.Context, j job) error {
+	if j.kind == jobResync {
+		s.beginResync(ctx, j.reply)
+		return nil
+	}
+	rolled, err := s.roll(ctx)
+	j.reply <- jobResult{rolled: rolled, err: err}
+	return err
 }
 
 // take collects a batch of the stream.

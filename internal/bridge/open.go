@@ -46,6 +46,9 @@ type session struct {
 	mark splitdate.Mark // the newest one
 	tick tick
 	load *loading // the one under way, if any
+
+	folding *folding  // the one under way, if any
+	resyncs []*resync // in line; the first is under way
 }
 
 // table is everything the session has of one configured table.
@@ -221,11 +224,6 @@ func (s *session) identify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	there, err := s.hasMarks(ctx)
-	if err != nil || !there {
-		s.mark = splitdate.Mark{Format: splitdate.Format, Source: sourceOf(id)}
-		return err
-	}
 	mark, ok, err := s.store.Newest(ctx)
 	switch {
 	case err != nil:
@@ -244,13 +242,6 @@ func (s *session) identify(ctx context.Context) error {
 
 func describe(s splitdate.Source) string {
 	return fmt.Sprintf("system %s timeline %d database %q slot %q", s.SystemID, s.Timeline, s.Database, s.Slot)
-}
-
-func (s *session) hasMarks(ctx context.Context) (bool, error) {
-	var n uint64
-	err := s.db.Query(ctx, s.db.Database().FindTable(), warehouse.Params{"database": s.cfg.ClickHouse.Database, "name": "split_date"},
-		func(r warehouse.Rows) error { return r.Scan(&n) })
-	return n > 0, err
 }
 
 // create makes the databases, the table of marks and, on a first start, the slot and the first mark.

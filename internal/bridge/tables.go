@@ -19,6 +19,9 @@ func ViewName(schema, name string) string {
 	return schema + "_" + name
 }
 
+// errNotPublished is in the chain of the error about a table that the publication does not send.
+var errNotPublished = errors.New("not published")
+
 // plan is a configured table as both servers will know it.
 type plan struct {
 	cfg    *config.Table
@@ -52,9 +55,11 @@ func planTable(cfg *config.Config, t *config.Table, catalog []cdc.Table) (plan, 
 	source := t.Name.Schema + "." + t.Name.Name
 	i := slices.IndexFunc(catalog, func(c cdc.Table) bool { return c.Schema == t.Name.Schema && c.Name == t.Name.Name })
 	if i < 0 {
-		return plan{}, []error{fault.New(
-			fmt.Sprintf("ALTER PUBLICATION %s ADD TABLE %s;", quotePostgres(cfg.Source.Publication), quotePostgres(t.Name.Schema)+"."+quotePostgres(t.Name.Name)),
-			"table %s is configured but not in publication %q", source, cfg.Source.Publication)}
+		return plan{}, []error{&fault.Error{
+			What: fmt.Sprintf("table %s is configured but not in publication %q", source, cfg.Source.Publication),
+			Try:  fmt.Sprintf("ALTER PUBLICATION %s ADD TABLE %s;", quotePostgres(cfg.Source.Publication), quotePostgres(t.Name.Schema)+"."+quotePostgres(t.Name.Name)),
+			Err:  errNotPublished,
+		}}
 	}
 	found := catalog[i]
 	columns, faults := mapColumns(cfg, t, found)

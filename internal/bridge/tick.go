@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -132,25 +133,34 @@ func (s *session) publish(ctx context.Context, step splitdate.Step) error {
 	s.keeper.published(s.mark, next, now)
 	s.mark = next
 	if s.opts.CheckInvariants {
-		return s.checkInvariants(ctx)
+		return s.checkInvariants(ctx, step)
 	}
 	return nil
 }
 
-// applied forgets what a mark now holds, and gives its pieces to the keeper.
+// applied forgets what a mark now holds. Its pieces are garbage, but for those that a fold needs to know what changed since
+// it began.
 func (s *session) applied(t *table) {
-	s.keeper.discard(place{t.sql, sql.Changes}, t.pending.Written)
+	garbage := t.pending.Written
+	if f := s.folding; f != nil && f.table == t {
+		f.void = f.void || t.pending.Truncated
+		pieces := t.pending.Chunks()
+		f.journal = append(f.journal, pieces...)
+		garbage = slices.DeleteFunc(slices.Clone(garbage), func(c splitdate.Chunk) bool { return slices.Contains(pieces, c) })
+	}
+	s.keeper.discard(place{t.sql, sql.Changes}, garbage)
 	t.pending = rtwindow.Pending{}
 }
 
-// checkInvariants evaluates the invariants of the newest mark in SQL.
-func (s *session) checkInvariants(ctx context.Context) error {
+// checkInvariants evaluates in SQL the invariants of the tables that a step changed.
+func (s *session) checkInvariants(ctx context.Context, step splitdate.Step) error {
 	for _, t := range s.tables {
-		state, ok := s.mark.Tables[t.sql.Name]
-		if !ok {
+		_, changed := step.Deltas[t.sql.Name]
+		_, added := step.Add[t.sql.Name]
+		if !changed && !added {
 			continue
 		}
-		if err := CheckInvariants(ctx, s.db, t.plan, state); err != nil {
+		if err := CheckInvariants(ctx, s.db, t.plan, s.mark.Tables[t.sql.Name]); err != nil {
 			return fmt.Errorf("%s: %w", s.mark, err)
 		}
 	}

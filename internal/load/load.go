@@ -36,6 +36,8 @@ type Loader struct {
 	date  int // position of the date column, -1 if there is none
 	rt    splitdate.Chunk
 
+	period func(splitdate.Instant) int64
+
 	rows atomic.Uint64 // keyless rows are numbered in the order of arrival
 
 	mu       sync.Mutex
@@ -70,7 +72,7 @@ const mirroredChunk = 1_000_000
 
 // New returns a loader.
 func New(db *warehouse.Conn, t *sql.Table, o Options) (*Loader, error) {
-	l := &Loader{Options: o, db: db, table: t, rt: o.Numbers(), historic: map[int64]splitdate.Chunk{}, workers: map[int]*worker{}}
+	l := &Loader{Options: o, db: db, table: t, rt: o.Numbers(), historic: map[int64]splitdate.Chunk{}, workers: map[int]*worker{}, period: Period(t)}
 	l.date = slices.IndexFunc(t.Columns, func(c sql.Column) bool { return c.Name == t.Date })
 	if t.Mirrored() {
 		l.date = -1
@@ -193,21 +195,27 @@ func (l *Loader) chunk(period int64) splitdate.Chunk {
 	return c
 }
 
-// period numbers the partition of HISTORIC that an instant belongs to, so that a fold rewrites no more than one.
-func (l *Loader) period(at splitdate.Instant) int64 {
-	zone := l.table.DateType().Zone
+// Period returns the function that numbers the partition of HISTORIC which an instant belongs to; a chunk spans one, so
+// that a fold rewrites no more than that.
+func Period(t *sql.Table) func(splitdate.Instant) int64 {
+	if t.Mirrored() {
+		return func(splitdate.Instant) int64 { return 0 }
+	}
+	zone := t.DateType().Zone
 	if zone == nil {
 		zone = time.UTC
 	}
-	t := at.Time().In(zone)
-	y, m, d := t.Date()
-	switch l.table.PartitionBy {
-	case "month":
-		return int64(y)*100 + int64(m)
-	case "hour":
-		return ((int64(y)*100+int64(m))*100+int64(d))*100 + int64(t.Hour())
-	default:
-		return (int64(y)*100+int64(m))*100 + int64(d)
+	return func(at splitdate.Instant) int64 {
+		then := at.Time().In(zone)
+		y, m, d := then.Date()
+		switch t.PartitionBy {
+		case "month":
+			return int64(y)*100 + int64(m)
+		case "hour":
+			return ((int64(y)*100+int64(m))*100+int64(d))*100 + int64(then.Hour())
+		default:
+			return (int64(y)*100+int64(m))*100 + int64(d)
+		}
 	}
 }
 

@@ -271,6 +271,44 @@ WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND NOT (`day` >= toDate32(f
 SELECT count(), sum(cityHash64(tuple(`id`, `day`, `price`))) FROM `shop_tidemark`.`composite_historic`
 WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND 1;
 
+-- fold
+INSERT INTO `shop_tidemark`.`composite_historic` (`id`, `day`, `price`, `_chunk`)
+SELECT `id`, `day`, `price`, transform(toInt64(toYYYYMM(`day`)), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
+FROM
+(
+    SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_historic`
+    WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+        AND (`_chunk`, identity(`day`), `id`) NOT IN (SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
+    UNION ALL
+    SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_late`
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
+)
+SETTINGS max_threads = 1;
+
+-- fold_periods
+SELECT DISTINCT toInt64(toYYYYMM(`day`)) AS `period` FROM `shop_tidemark`.`composite_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+UNION DISTINCT
+SELECT DISTINCT toInt64(toYYYYMM(`day`)) AS `period` FROM `shop_tidemark`.`composite_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
+
+-- fold_masks
+INSERT INTO `shop_tidemark`.`composite_masks` (`_chunk`, `_of`, `day`, `id`)
+SELECT {to:UInt64}, `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks`
+WHERE `_chunk` IN {masks:Array(UInt64)} AND `_of` NOT IN {from:Array(UInt64)}
+UNION ALL
+SELECT {to:UInt64}, `_chunk`, `day`, `id` FROM `shop_tidemark`.`composite_historic`
+WHERE indexHint(`_chunk` IN {built:Array(UInt64)})
+    AND (`day`, `id`) IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
+
+-- keep_late
+INSERT INTO `shop_tidemark`.`composite_late` (`id`, `day`, `price`, `_chunk`)
+SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_late`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+    AND
+    (
+        (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN {frozen:Array(UInt64)})
+        OR (`day`, `id`) IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    );
+
 -- check_invariants
 SELECT
     (SELECT count() FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt AND NOT (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')))) AS `rt_before_split`,

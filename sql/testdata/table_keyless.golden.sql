@@ -271,6 +271,44 @@ WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND NOT (ifNull(`mtime` >= f
 SELECT count(), sum(cityHash64(tuple(`price`, `mtime`, `_lsn`, `_ordinal`))) FROM `shop_tidemark`.`keyless_historic`
 WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND 1;
 
+-- fold
+INSERT INTO `shop_tidemark`.`keyless_historic` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, transform(toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`))), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
+FROM
+(
+    SELECT `price`, `mtime`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_historic`
+    WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+        AND (`_chunk`, identity(`_lsn`), `_ordinal`) NOT IN (SELECT `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
+    UNION ALL
+    SELECT `price`, `mtime`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_late`
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
+)
+SETTINGS max_threads = 1;
+
+-- fold_periods
+SELECT DISTINCT toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`))) AS `period` FROM `shop_tidemark`.`keyless_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+UNION DISTINCT
+SELECT DISTINCT toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`))) AS `period` FROM `shop_tidemark`.`keyless_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
+
+-- fold_masks
+INSERT INTO `shop_tidemark`.`keyless_masks` (`_chunk`, `_of`, `_lsn`, `_ordinal`)
+SELECT {to:UInt64}, `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks`
+WHERE `_chunk` IN {masks:Array(UInt64)} AND `_of` NOT IN {from:Array(UInt64)}
+UNION ALL
+SELECT {to:UInt64}, `_chunk`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_historic`
+WHERE indexHint(`_chunk` IN {built:Array(UInt64)})
+    AND (`_lsn`, `_ordinal`) IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
+
+-- keep_late
+INSERT INTO `shop_tidemark`.`keyless_late` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_late`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+    AND
+    (
+        (`_lsn`, `_ordinal`) NOT IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN {frozen:Array(UInt64)})
+        OR (`_lsn`, `_ordinal`) IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    );
+
 -- check_invariants
 SELECT
     (SELECT count() FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt AND NOT (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `rt_before_split`,

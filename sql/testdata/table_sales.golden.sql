@@ -276,6 +276,44 @@ WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND NOT (`created_at` >= fro
 SELECT count(), sum(cityHash64(tuple(`id`, `created_at`, `price`, `no\`te'\\`))) FROM `shop_tidemark`.`sales_historic`
 WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND 1;
 
+-- fold
+INSERT INTO `shop_tidemark`.`sales_historic` (`id`, `created_at`, `price`, `no\`te'\\`, `_chunk`)
+SELECT `id`, `created_at`, `price`, `no\`te'\\`, transform(toInt64(toYYYYMMDD(`created_at`)), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
+FROM
+(
+    SELECT `id`, `created_at`, `price`, `no\`te'\\` FROM `shop_tidemark`.`sales_historic`
+    WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+        AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`sales_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
+    UNION ALL
+    SELECT `id`, `created_at`, `price`, `no\`te'\\` FROM `shop_tidemark`.`sales_late`
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
+)
+SETTINGS max_threads = 1;
+
+-- fold_periods
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) AS `period` FROM `shop_tidemark`.`sales_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+UNION DISTINCT
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) AS `period` FROM `shop_tidemark`.`sales_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
+
+-- fold_masks
+INSERT INTO `shop_tidemark`.`sales_masks` (`_chunk`, `_of`, `id`)
+SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`sales_masks`
+WHERE `_chunk` IN {masks:Array(UInt64)} AND `_of` NOT IN {from:Array(UInt64)}
+UNION ALL
+SELECT {to:UInt64}, `_chunk`, `id` FROM `shop_tidemark`.`sales_historic`
+WHERE indexHint(`_chunk` IN {built:Array(UInt64)})
+    AND `id` IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
+
+-- keep_late
+INSERT INTO `shop_tidemark`.`sales_late` (`id`, `created_at`, `price`, `no\`te'\\`, `_chunk`)
+SELECT `id`, `created_at`, `price`, `no\`te'\\`, {to:UInt64} FROM `shop_tidemark`.`sales_late`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+    AND
+    (
+        `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_late` WHERE `_chunk` IN {frozen:Array(UInt64)})
+        OR `id` IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    );
+
 -- check_invariants
 SELECT
     (SELECT count() FROM `shop_tidemark`.`sales_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].rt AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `rt_before_split`,

@@ -1,0 +1,162 @@
+package historic
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/tidemark-db/tidemark/internal/warehouse"
+	"github.com/tidemark-db/tidemark/splitdate"
+	"github.com/tidemark-db/tidemark/sql"
+)
+
+// Fold is a rebuild of some HISTORIC chunks: their live rows, and the rows that LATE had when the fold began, become one
+// new chunk per period. It is built beside the ticks. What changes meanwhile is in the journal, the pieces of the ticks
+// since; when the fold is published, those keys are masked in the new chunks and stay where the ticks put them. Readers of
+// older marks keep the old chunks.
+type Fold struct {
+	From  []splitdate.Chunk // HISTORIC chunks that go
+	Masks []splitdate.Chunk // that there were
+	Late  []splitdate.Chunk // frozen
+
+	built map[splitdate.Chunk]splitdate.Meta
+}
+
+// Frozen are the chunks that must stay until the fold has ended, listed or not.
+func (f Fold) Frozen() []splitdate.Chunk { return slices.Concat(f.From, f.Masks, f.Late) }
+
+// Built are the chunks of the fold.
+func (f Fold) Built() []splitdate.Chunk {
+	out := make([]splitdate.Chunk, 0, len(f.built))
+	for c := range f.built {
+		out = append(out, c)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// maxPeriodChunks is how many chunks whose rows end in one period may lie side by side before the small ones are merged.
+const maxPeriodChunks = 8
+
+// Freeze chooses what to fold: every dirty chunk, all of LATE, and the small chunks that rolls left where there are many.
+// ok is false when there is nothing to do.
+func Freeze(state splitdate.Table, period func(splitdate.Instant) int64) (f Fold, ok bool) {
+	f = Fold{From: slices.Clone(state.Dirty), Masks: slices.Clone(state.Masks), Late: slices.Clone(state.Late)}
+	periods := map[int64][]splitdate.Chunk{}
+	for _, c := range state.Clean {
+		p := period(state.Chunks[c].To)
+		periods[p] = append(periods[p], c)
+	}
+	for _, chunks := range periods {
+		f.From = append(f.From, crowd(state, chunks)...)
+	}
+	return f, len(f.From)+len(f.Late) > 0
+}
+
+// crowd picks, from the smallest on, the chunks that are no larger than what is merged already, if there are many: a row
+// is rewritten a logarithmic number of times.
+func crowd(state splitdate.Table, chunks []splitdate.Chunk) (merge []splitdate.Chunk) {
+	if len(chunks) <= maxPeriodChunks {
+		return nil
+	}
+	slices.SortFunc(chunks, func(a, b splitdate.Chunk) int { return cmp.Compare(state.Chunks[a].Rows, state.Chunks[b].Rows) })
+	total := uint64(0)
+	for i, c := range chunks {
+		if rows := state.Chunks[c].Rows; i < 2 || rows <= total {
+			merge = append(merge, c)
+			total += rows
+		}
+	}
+	return merge
+}
+
+// Build writes the chunks of the fold. It runs beside the ticks and needs nothing but what the fold froze.
+func (a *Archive) Build(ctx context.Context, f *Fold) error {
+	params := warehouse.Params{"from": warehouse.Array(f.From), "masks": warehouse.Array(f.Masks), "late": warehouse.Array(f.Late)}
+	var periods []int64
+	err := a.db.Query(ctx, a.table.FoldPeriods(), params, func(r warehouse.Rows) error {
+		var p int64
+		err := r.Scan(&p)
+		periods = append(periods, p)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	slices.Sort(periods)
+	chunks := make([]splitdate.Chunk, len(periods))
+	for i := range periods {
+		chunks[i] = a.numbers()
+	}
+	params["periods"], params["to"] = signed(periods), warehouse.Array(chunks)
+	if err := a.db.Exec(ctx, a.table.Fold(), params); err != nil {
+		return err
+	}
+	f.built, err = splitdate.CountChunks(ctx, a.db, a.table, sql.Historic, chunks)
+	return err
+}
+
+func signed(list []int64) string {
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i] = warehouse.I64(v)
+	}
+	return "[" + joined(out) + "]"
+}
+
+func joined(parts []string) string {
+	out := ""
+	for i, p := range parts {
+		if i > 0 {
+			out += ","
+		}
+		out += p
+	}
+	return out
+}
+
+// Publish adds to the delta what makes a built fold live: the new chunks for the old ones, and masks on what changed since
+// the freeze. live is the number of rows that the fold had to keep.
+func (a *Archive) Publish(ctx context.Context, state splitdate.Table, f Fold, journal []splitdate.Chunk, d *splitdate.Delta) error {
+	if d.Written == nil {
+		d.Written = map[splitdate.Chunk]splitdate.Meta{}
+	}
+	for c, meta := range f.built {
+		d.AddHistoric = append(d.AddHistoric, c)
+		d.Written[c] = meta
+	}
+	slices.Sort(d.AddHistoric)
+	d.DropHistoric, d.DropMasks = f.From, state.Masks
+	to := a.numbers()
+	err := a.db.Exec(ctx, a.table.FoldMasks(), warehouse.Params{
+		"to": warehouse.U64(to), "masks": warehouse.Array(state.Masks), "from": warehouse.Array(f.From),
+		"built": warehouse.Array(f.Built()), "journal": warehouse.Array(journal),
+	})
+	if err != nil {
+		return err
+	}
+	rows := uint64(0)
+	err = a.db.Query(ctx, a.table.CountMasks(), warehouse.Params{"chunks": warehouse.Array([]splitdate.Chunk{to})}, func(r warehouse.Rows) error {
+		var of, n uint64
+		if err := r.Scan(&of, &n); err != nil {
+			return err
+		}
+		d.Masked = append(d.Masked, splitdate.Chunk(of))
+		rows += n
+		return nil
+	})
+	if err == nil && rows > 0 {
+		d.AddMasks = []splitdate.Chunk{to}
+		d.Written[to] = splitdate.Meta{Rows: rows}
+	}
+	return err
+}
+
+// Check compares the number of rows before and after: a fold changes where rows lie, never how many there are.
+func Check(before, after splitdate.Table) error {
+	if before.Live() != after.Live() {
+		return fmt.Errorf("fold: %d live rows became %d: %w", before.Live(), after.Live(), splitdate.ErrInvariant)
+	}
+	return nil
+}

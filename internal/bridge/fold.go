@@ -1,0 +1,172 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tidemark-db/tidemark/historic"
+	"github.com/tidemark-db/tidemark/internal/load"
+	"github.com/tidemark-db/tidemark/splitdate"
+	"github.com/tidemark-db/tidemark/sql"
+)
+
+// folding is a fold under way: its chunks are built beside the ticks, which add their pieces to the journal.
+type folding struct {
+	table   *table
+	fold    historic.Fold
+	journal []splitdate.Chunk
+	done    chan error
+	cancel  context.CancelFunc
+	since   time.Time
+	void    bool // the table was truncated meanwhile
+}
+
+// Folded is what a fold did to one table.
+type Folded struct {
+	Table  string        `json:"table"`
+	Chunks int           `json:"chunks"` // of HISTORIC that went
+	Built  int           `json:"built"`  // that came instead
+	Late   uint64        `json:"late_rows"`
+	Masks  uint64        `json:"masks"`
+	Took   time.Duration `json:"took"`
+}
+
+// resync is a request to fold tables, one after the other.
+type resync struct {
+	waiting []*table
+	folded  []Folded
+	reply   chan<- jobResult // nil: of the schedule
+}
+
+// beginResync puts all tables in line, unless a resync is under way: then the reply comes with its end.
+func (s *session) beginResync(ctx context.Context, reply chan<- jobResult) {
+	s.resyncs = append(s.resyncs, &resync{waiting: slices.Clone(s.tables), reply: reply})
+	s.nextFold(ctx)
+}
+
+// nextFold starts the fold of the next table in line that has something to fold, and answers resyncs that are done.
+func (s *session) nextFold(ctx context.Context) {
+	for s.folding == nil && len(s.resyncs) > 0 {
+		r := s.resyncs[0]
+		if len(r.waiting) == 0 {
+			s.resyncs = s.resyncs[1:]
+			if r.reply != nil {
+				r.reply <- jobResult{folded: r.folded}
+			}
+			continue
+		}
+		t := r.waiting[0]
+		r.waiting = r.waiting[1:]
+		if s.live(t) {
+			s.beginFold(ctx, t)
+		}
+	}
+}
+
+// failResyncs answers those who wait when the session ends.
+func (s *session) failResyncs() {
+	for _, r := range s.resyncs {
+		if r.reply != nil {
+			r.reply <- jobResult{folded: r.folded, err: errInterrupted}
+		}
+	}
+}
+
+func (s *session) beginFold(ctx context.Context, t *table) {
+	state := s.mark.Tables[t.sql.Name]
+	fold, ok := historic.Freeze(state, load.Period(t.sql))
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	f := &folding{table: t, fold: fold, done: make(chan error, 1), cancel: cancel, since: time.Now()}
+	s.folding = f
+	s.keeper.pin(fold.Frozen())
+	s.log.Info().Str("table", t.sql.Source).Int("chunks", len(fold.From)).Uint64("late_rows", state.Rows(fold.Late)).
+		Uint64("masks", state.Rows(fold.Masks)).Msg("folding")
+	go func() { f.done <- t.archive.Build(ctx, &f.fold) }() // ends with the statement or ctx; awaited by endFold or stopFold
+}
+
+func (s *session) foldDone() <-chan error {
+	if s.folding == nil {
+		return nil
+	}
+	return s.folding.done
+}
+
+// stopFold ends the fold under way and waits until it has; what it wrote is garbage.
+func (s *session) stopFold() {
+	if s.folding != nil {
+		s.folding.cancel()
+		<-s.folding.done
+	}
+}
+
+// endFold publishes a fold that was built.
+func (s *session) endFold(ctx context.Context, err error) error {
+	f := s.folding
+	if err != nil {
+		return fmt.Errorf("fold %s: %w", f.table.sql.Source, err)
+	}
+	f.cancel()
+	if f.void {
+		s.keeper.discard(place{f.table.sql, sql.Historic}, f.fold.Built())
+	} else if err := s.publishFold(ctx, f); err != nil {
+		return err
+	}
+	s.folding = nil
+	s.keeper.discard(place{f.table.sql, sql.Changes}, f.journal)
+	s.keeper.unpin()
+	s.nextFold(ctx)
+	return nil
+}
+
+func (s *session) publishFold(ctx context.Context, f *folding) error {
+	t := f.table
+	before := s.mark.Tables[t.sql.Name]
+	var d splitdate.Delta
+	if err := t.archive.Publish(ctx, before, f.fold, f.journal, &d); err != nil {
+		return fmt.Errorf("fold %s: %w", t.sql.Source, err)
+	}
+	if err := t.window.Release(ctx, before, f.fold.Late, f.journal, &d); err != nil {
+		return fmt.Errorf("fold %s: %w", t.sql.Source, err)
+	}
+	after, err := before.Apply(d)
+	if err != nil {
+		return fmt.Errorf("fold %s: %w", t.sql.Source, err)
+	}
+	if err := historic.Check(before, after); err != nil {
+		return fmt.Errorf("table %s: %w", t.sql.Source, err)
+	}
+	step := splitdate.Step{LSN: s.mark.LSN, CommitTime: s.mark.CommitTime, Deltas: map[string]splitdate.Delta{t.sql.Name: d}}
+	if err := s.publish(ctx, step); err != nil {
+		return err
+	}
+	done := Folded{
+		Table: t.sql.Source, Chunks: len(f.fold.From), Built: len(f.fold.Built()),
+		Late: before.Rows(before.Late) - after.Rows(after.Late), Masks: before.Rows(before.Masks) - after.Rows(after.Masks), Took: time.Since(f.since),
+	}
+	s.log.Info().Str("table", done.Table).Int("chunks", done.Chunks).Int("built", done.Built).Uint64("late_rows", done.Late).
+		Uint64("masks", done.Masks).Dur("took", done.Took).Msg("folded")
+	if len(s.resyncs) > 0 {
+		s.resyncs[0].folded = append(s.resyncs[0].folded, done)
+	}
+	return nil
+}
+
+// overflowing starts a resync when LATE of some table has grown beyond limits.late_rows.
+func (s *session) overflowing(ctx context.Context) {
+	if len(s.resyncs) > 0 {
+		return
+	}
+	for _, t := range s.tables {
+		state := s.mark.Tables[t.sql.Name]
+		if rows := state.Rows(state.Late) + state.Rows(state.Masks); s.cfg.Limits.LateRows > 0 && rows > uint64(s.cfg.Limits.LateRows) {
+			s.log.Info().Str("table", t.sql.Source).Uint64("rows", rows).Msg("late rows and masks exceed limits.late_rows: resync")
+			s.resyncs = append(s.resyncs, &resync{waiting: []*table{t}})
+		}
+	}
+	s.nextFold(ctx)
+}

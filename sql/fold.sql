@@ -1,0 +1,12 @@
+INSERT INTO {{.Historic}} ({{idents .Stored}}, `_chunk`)
+SELECT {{idents .Stored}}, transform({{.PeriodNumber}}, {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
+FROM
+(
+    SELECT {{idents .Stored}} FROM {{.Historic}}
+    WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+        AND (`_chunk`, {{hidden .Key}}) NOT IN (SELECT `_of`, {{idents .Key}} FROM {{.Masks}} WHERE `_chunk` IN {masks:Array(UInt64)})
+    UNION ALL
+    SELECT {{idents .Stored}} FROM {{.Late}}
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
+)
+SETTINGS max_threads = 1

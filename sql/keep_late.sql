@@ -1,0 +1,8 @@
+INSERT INTO {{.Late}} ({{idents .Stored}}, `_chunk`)
+SELECT {{idents .Stored}}, {to:UInt64} FROM {{.Late}}
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+    AND
+    (
+        {{tuple .Key}} NOT IN (SELECT {{idents .Key}} FROM {{.Late}} WHERE `_chunk` IN {frozen:Array(UInt64)})
+        OR {{tuple .Key}} IN (SELECT {{idents .Key}} FROM {{.Changes}} WHERE `_chunk` IN {journal:Array(UInt64)})
+    )
