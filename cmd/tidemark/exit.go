@@ -133,7 +133,7 @@ func printError(w io.Writer, err error) {
 
 // each returns the errors that err is a plain list of, as from errors.Join.
 func each(err error) ([]error, bool) {
-	list, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only the outermost error is the list
+	list, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return nil, false
 	}

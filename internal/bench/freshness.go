@@ -55,8 +55,8 @@ func freshness(ctx context.Context, args []string) error {
 	at := func(q float64) time.Duration {
 		return latencies[int(q*float64(len(latencies)-1))].Round(time.Millisecond)
 	}
-	fmt.Printf("commit to visible: %d samples at %.0f other changes/s, %d RT rows, tick %s\n", len(latencies), others, o.rtRows, o.tick) //nolint:forbidigo // its output
-	fmt.Printf("p50 %s  p90 %s  p99 %s  max %s\n", at(.5), at(.9), at(.99), at(1))                                                       //nolint:forbidigo // its output
+	fmt.Printf("commit to visible: %d samples at %.0f other changes/s, %d RT rows, tick %s\n", len(latencies), others, o.rtRows, o.tick)
+	fmt.Printf("p50 %s  p90 %s  p99 %s  max %s\n", at(.5), at(.9), at(.99), at(1))
 	return nil
 }
 
@@ -169,7 +169,9 @@ func (r *rig) stop() {
 	defer cancel()
 	r.cancel()
 	if r.view != nil {
-		<-r.done
+		if err := <-r.done; err != nil {
+			fmt.Fprintln(os.Stderr, "the bridge ended:", err)
+		}
 		_ = r.view.Close()
 	}
 	if r.target != nil {

@@ -52,7 +52,7 @@ func (f *findings) add(state, where, what, try string) {
 
 // fail adds every error that err joins, but for those that PostgreSQL's own checks report.
 func (f *findings) fail(where string, err error) {
-	if list, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only the outermost error is the list
+	if list, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range list.Unwrap() {
 			f.fail(where, e)
 		}

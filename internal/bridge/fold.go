@@ -100,7 +100,9 @@ func (s *session) foldDone() <-chan error {
 func (s *session) stopFold() {
 	if s.folding != nil {
 		s.folding.cancel()
-		<-s.folding.done
+		if err := <-s.folding.done; err != nil {
+			s.log.Debug().Err(err).Msg("fold abandoned")
+		}
 	}
 }
 

@@ -41,7 +41,7 @@ func (r *Rig) Run(file string, o bridge.Options) *Bridge {
 		Config: cfg, cancel: cancel, done: make(chan error, 1), t: r.t,
 	}
 	go func() { b.done <- b.Bridge.Run(ctx) }() // ends with Stop, which awaits it
-	r.t.Cleanup(func() { b.Stop() })
+	r.t.Cleanup(func() { _ = b.Stop() })
 	return b
 }
 
