@@ -109,16 +109,16 @@ func (s *session) stopFold() {
 // endFold publishes a fold that was built.
 func (s *session) endFold(ctx context.Context, err error) error {
 	f := s.folding
+	s.folding = nil // whatever follows: nobody will send on done again
+	f.cancel()
 	if err != nil {
 		return fmt.Errorf("fold %s: %w", f.table.sql.Source, err)
 	}
-	f.cancel()
 	if f.void {
 		s.keeper.discard(place{f.table.sql, sql.Historic}, f.fold.Built())
 	} else if err := s.publishFold(ctx, f); err != nil {
 		return err
 	}
-	s.folding = nil
 	s.keeper.discard(place{f.table.sql, sql.Changes}, f.journal)
 	s.keeper.unpin()
 	s.nextFold(ctx)
