@@ -9,17 +9,20 @@ AS
 SELECT {{defaults .Columns}} FROM system.one
 WHERE throwIf(NOT mapContains({{tables}}, {{literal .Name}}), {{literal .NotYet}})
     OR throwIf(NOT getSetting('use_partition_pruning'), {{literal .NoPruning}})
-    OR {{epoch}} = 0
 UNION ALL
 SELECT {{columns .Columns}} FROM {{.Historic}}
 WHERE indexHint(`_chunk` IN {{state}}.clean)
+{{- if not .Keyless}}
 UNION ALL
 SELECT {{columns .Columns}} FROM {{.Historic}}
 WHERE indexHint(`_chunk` IN {{state}}.dirty)
     AND (`_chunk`, {{hidden .Key}}) NOT IN (SELECT `_of`, {{idents .Key}} FROM {{.Masks}} WHERE `_chunk` IN {{state}}.masks)
+{{- end}}
+{{- if not .Mirrored}}
 UNION ALL
 SELECT {{columns .Columns}} FROM {{.Late}}
 WHERE indexHint(`_chunk` IN {{state}}.late)
+{{- end}}
 UNION ALL
 SELECT {{columns .Columns}} FROM {{.RT}}
 WHERE indexHint(`_chunk` IN {{state}}.rt)
@@ -30,14 +33,16 @@ FROM
     SELECT throwIf(sum(n) != {{state}}.rows, {{literal .Outlived}}) AS `_outlived`
     FROM
     (
-        SELECT count() AS n FROM {{.Historic}} WHERE `_chunk` IN {{state}}.clean
+        SELECT count() AS n FROM {{.Historic}} WHERE `_chunk` IN {{if .Keyless}}{{state}}.clean{{else}}arrayConcat({{state}}.clean, {{state}}.dirty){{end}}
         UNION ALL
-        SELECT count() AS n FROM {{.Historic}} WHERE `_chunk` IN {{state}}.dirty
-        UNION ALL
+{{- if not .Keyless}}
         SELECT count() AS n FROM {{.Masks}} WHERE `_chunk` IN {{state}}.masks
         UNION ALL
+{{- end}}
+{{- if not .Mirrored}}
         SELECT count() AS n FROM {{.Late}} WHERE `_chunk` IN {{state}}.late
         UNION ALL
+{{- end}}
         SELECT count() AS n FROM {{.RT}} WHERE `_chunk` IN {{state}}.rt
     )
 )

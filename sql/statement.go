@@ -56,7 +56,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"equal":       equal,
 	"equalSource": equalSource,
 	// Bound to the database by render.
-	"mark": noDatabase, "tables": noDatabase, "epoch": noDatabase, "state": noDatabase,
+	"mark": noDatabase, "tables": noDatabase, "state": noDatabase,
 }).ParseFS(files, "*.sql"))
 
 func noDatabase() (string, error) { return "", fmt.Errorf("no database bound") }
@@ -76,7 +76,6 @@ func render(d Database, file string, data any) Statement {
 	}
 	t.Funcs(template.FuncMap{
 		"mark":   func() string { return d.Mark() },
-		"epoch":  func() string { return d.Mark() + ".2" },
 		"tables": func() string { return d.Mark() + ".5" },
 		"state":  func() string { return "(" + d.Mark() + ".5)[" + Literal(name) + "]" },
 	})

@@ -13,7 +13,7 @@ import (
 
 // runClickHouse calls the library's clickhouse-local with the given command line and returns when it ends.
 //
-//	tidemark-engine clickhouse LIBRARY ARGUMENT...
+//	tidemark-engine clickhouse LIBRARY [-relay PUBLIC=INTERNAL]... ARGUMENT...
 //
 // clickhouse-local runs the texts of its --queries-file arguments one after the other and ends. The last one that it
 // is given here is a pipe that nobody writes to: it keeps the process up without a query that everlasting readers of
@@ -25,6 +25,10 @@ func runClickHouse(args []string) (status int, err error) {
 	library, err := purego.Dlopen(args[0], purego.RTLD_NOW|purego.RTLD_GLOBAL)
 	if err != nil {
 		return 1, fmt.Errorf("load ClickHouse: %w", err)
+	}
+	relays, rest := takeRelays(args[1:])
+	if err := startRelays(relays); err != nil {
+		return 1, err
 	}
 	wait, release, err := os.Pipe()
 	if err != nil {
@@ -38,7 +42,15 @@ func runClickHouse(args []string) (status int, err error) {
 		_ = release.Close()
 	}()
 	last := fmt.Sprintf("/proc/self/fd/%d", wait.Fd())
-	return 0, queryCmdline(library, append(args[1:], "--queries-file", last))
+	return 0, queryCmdline(library, append(rest, "--queries-file", last))
+}
+
+// takeRelays parts the leading relays from the arguments of clickhouse-local.
+func takeRelays(args []string) (relays, rest []string) {
+	for len(args) > 1 && args[0] == "-relay" {
+		relays, args = append(relays, args[1]), args[2:]
+	}
+	return relays, args
 }
 
 // queryCmdline runs clickhouse-local with the given arguments in this process.

@@ -23,6 +23,7 @@ type keeper struct {
 
 	mu        sync.Mutex
 	retention *splitdate.Retention
+	rounds    int
 	garbage   map[place][]splitdate.Chunk // chunks that no mark ever listed
 	pinned    map[splitdate.Chunk]bool    // chunks that a fold still reads
 	held      map[place][]splitdate.Chunk // pinned ones that could go
@@ -32,8 +33,12 @@ func newKeeper(s *session, now splitdate.Instant) *keeper {
 	return &keeper{s: s, retention: splitdate.NewRetention(s.mark, nil, now), garbage: map[place][]splitdate.Chunk{}, held: map[place][]splitdate.Chunk{}}
 }
 
-// keepEvery is the time between two rounds.
-const keepEvery = time.Second
+// keepEvery is the time between two rounds. Dropping costs a statement for each internal table, however many chunks it
+// drops; what no reader can know of is dropped every sweepEvery rounds.
+const (
+	keepEvery  = 2 * time.Second
+	sweepEvery = 5
+)
 
 // run works until ctx ends.
 func (k *keeper) run(ctx context.Context) error {
@@ -110,8 +115,10 @@ func (k *keeper) round(ctx context.Context) error {
 func (k *keeper) due(now, oldest splitdate.Instant) map[place][]splitdate.Chunk {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	out := k.garbage
-	k.garbage = map[place][]splitdate.Chunk{}
+	out := map[place][]splitdate.Chunk{}
+	if k.rounds++; k.rounds%sweepEvery == 0 {
+		out, k.garbage = k.garbage, out
+	}
 	k.sort(out, k.retention.Due(now, oldest, k.s.cfg.Limits.MaxQueryAge))
 	return out
 }

@@ -32,7 +32,9 @@ type ClickHouse struct {
 	server
 	library        string
 	port, httpPort int
-	options        ClickHouseOptions
+	// inner, innerHTTP are where clickhouse-local itself listens, behind the relays of tidemark-engine.
+	inner, innerHTTP int
+	options          ClickHouseOptions
 }
 
 // StartClickHouse starts a ClickHouse and returns when it answers. An existing data folder is used as it is.
@@ -98,6 +100,11 @@ func (c *ClickHouse) describe(ctx context.Context) (command, error) {
 		return command{}, err
 	}
 	start := filepath.Join(c.dir, "start.sql")
+	for _, port := range []*int{&c.inner, &c.innerHTTP} {
+		if *port, err = freePort(); err != nil {
+			return command{}, err
+		}
+	}
 	config, err := c.configure()
 	if err == nil {
 		err = os.WriteFile(start, []byte(startSQL), 0o644)
@@ -108,7 +115,9 @@ func (c *ClickHouse) describe(ctx context.Context) (command, error) {
 	return command{
 		path: program,
 		args: []string{
-			"clickhouse", c.library, "--config-file", config, "--logger.level", "information",
+			"clickhouse", c.library,
+			"-relay", fmt.Sprintf("%d=%d", c.port, c.inner), "-relay", fmt.Sprintf("%d=%d", c.httpPort, c.innerHTTP),
+			"--config-file", config, "--log-level", "information",
 			// clickhouse-local is laxer than the server here.
 			"--implicit_select", "0", "--allow_introspection_functions", "0",
 			// How soon an idle connection sees that the server stops; it would wait 5 seconds for one.

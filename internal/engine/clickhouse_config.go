@@ -49,8 +49,8 @@ func (c *ClickHouse) configuration() map[string]string {
 		"tmp_path":        data + "tmp/",
 		"user_files_path": data + "user_files/",
 		"listen_host":     "127.0.0.1",
-		"tcp_port":        strconv.Itoa(c.port),
-		"http_port":       strconv.Itoa(c.httpPort),
+		"tcp_port":        strconv.Itoa(c.inner),
+		"http_port":       strconv.Itoa(c.innerHTTP),
 		// It shares the machine with the bridge, PostgreSQL and the load.
 		"max_server_memory_usage_to_ram_ratio": "0.5",
 		// The server's default; clickhouse-local forgets outdated parts at once.

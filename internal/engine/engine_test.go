@@ -221,7 +221,7 @@ func TestPortTaken(t *testing.T) {
 		t.Errorf("PostgreSQL on a taken port: %v; want its log's words", err)
 	}
 	_, err = StartClickHouse(ctx, ClickHouseOptions{Port: taken})
-	if err == nil || !strings.Contains(err.Error(), "Address already in use") {
+	if err == nil || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("ClickHouse on a taken port: %v; want its log's words", err)
 	}
 	var ports []int
@@ -237,5 +237,29 @@ func TestPortTaken(t *testing.T) {
 	})
 	if err != nil || len(ports) != 2 {
 		t.Errorf("start after a lost race: tried ports %v, %v", ports, err)
+	}
+}
+
+// TestClickHouseSurvivesResets resets connections as killed clients do; clickhouse-local by itself ends at the first.
+func TestClickHouseSurvivesResets(t *testing.T) {
+	ctx := testContext(t)
+	server, err := StartClickHouse(ctx, ClickHouseOptions{})
+	must(t, err)
+	defer func() { must(t, server.Stop(ctx)) }()
+	for _, port := range []int{server.Port(), server.HTTPPort()} {
+		for range 20 {
+			conn, err := net.Dial("tcp", address(port))
+			must(t, err)
+			_, err = conn.Write([]byte("\x00\x05hello"))
+			must(t, err)
+			must(t, conn.(*net.TCPConn).SetLinger(0))
+			must(t, conn.Close())
+		}
+	}
+	must(t, server.answers(ctx))
+	select {
+	case <-server.Done():
+		t.Error("the server ended")
+	default:
 	}
 }

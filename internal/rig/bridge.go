@@ -40,7 +40,10 @@ func (r *Rig) Run(file string, o bridge.Options) *Bridge {
 		Bridge: bridge.New(cfg, zerolog.New(zerolog.NewTestWriter(r.t)).Level(zerolog.InfoLevel), o),
 		Config: cfg, cancel: cancel, done: make(chan error, 1), t: r.t,
 	}
-	go func() { b.done <- b.Bridge.Run(ctx) }() // ends with Stop, which awaits it
+	go func() { // ends with Stop, which awaits it
+		b.done <- b.Bridge.Run(ctx)
+		close(b.done)
+	}()
 	r.t.Cleanup(func() { _ = b.Stop() })
 	return b
 }
@@ -48,18 +51,18 @@ func (r *Rig) Run(file string, o bridge.Options) *Bridge {
 // Stop stops the bridge and returns its error.
 func (b *Bridge) Stop() error {
 	b.cancel()
-	err, ok := <-b.done
-	if ok {
-		close(b.done)
-		if err != nil {
-			b.t.Errorf("bridge ended: %v", err)
-		}
+	err := <-b.done // nil when it was taken from Done before
+	if err != nil {
+		b.t.Errorf("bridge ended: %v", err)
 	}
 	return err
 }
 
 // Done returns the bridge's error once it has ended by itself.
 func (b *Bridge) Done() <-chan error { return b.done }
+
+// waitPatience is generous: a slow machine is no fault.
+const waitPatience = 3 * time.Minute
 
 // WaitLSN waits until the newest mark holds everything that PostgreSQL has committed so far, with every configured table,
 // and returns that position.
@@ -70,7 +73,7 @@ func (r *Rig) WaitLSN(tables int) pglogrepl.LSN {
 	lsn, err := pglogrepl.ParseLSN(text)
 	r.must(err)
 	query := fmt.Sprintf("SELECT lsn, length(tables) FROM %s.split_date ORDER BY term DESC, epoch DESC LIMIT 1", r.Name)
-	r.Eventually(60*time.Second, "a mark at "+text, func(ctx context.Context) error {
+	r.Eventually(waitPatience, "a mark at "+text, func(ctx context.Context) error {
 		var at, n uint64
 		if err := r.CH.QueryRow(ctx, query).Scan(&at, &n); err != nil {
 			return err

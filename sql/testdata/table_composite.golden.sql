@@ -87,7 +87,6 @@ AS
 SELECT defaultValueOfTypeName('Int64') AS `id`, defaultValueOfTypeName('Date32') AS `day`, defaultValueOfTypeName('Decimal(12, 2)') AS `price` FROM system.one
 WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'composite'), 'tidemark: public.composite is not loaded yet; tidemark status shows its progress')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
-    OR (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).2 = 0
 UNION ALL
 SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_historic`
 WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean)
@@ -108,9 +107,7 @@ FROM
     SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
     FROM
     (
-        SELECT count() AS n FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean
-        UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty
+        SELECT count() AS n FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty)
         UNION ALL
         SELECT count() AS n FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks
         UNION ALL

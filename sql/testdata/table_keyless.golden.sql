@@ -88,14 +88,9 @@ AS
 SELECT defaultValueOfTypeName('Decimal(12, 2)') AS `price`, defaultValueOfTypeName('Nullable(DateTime64(6, \'America/New_York\'))') AS `mtime` FROM system.one
 WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'keyless'), 'tidemark: public.keyless is not loaded yet; tidemark status shows its progress')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
-    OR (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).2 = 0
 UNION ALL
 SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_historic`
 WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean)
-UNION ALL
-SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_historic`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].dirty)
-    AND (`_chunk`, identity(`_lsn`), `_ordinal`) NOT IN (SELECT `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].masks)
 UNION ALL
 SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_late`
 WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late)
@@ -110,10 +105,6 @@ FROM
     FROM
     (
         SELECT count() AS n FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean
-        UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].dirty
-        UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].masks
         UNION ALL
         SELECT count() AS n FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late
         UNION ALL
