@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"os"
 	"slices"
 	"time"
 
@@ -131,10 +132,12 @@ func Wait(ctx context.Context, cfg *config.Config, lsn cdc.LSN) (uint64, error) 
 	store := splitdate.NewStore(db)
 	for {
 		mark, ok, err := store.Newest(ctx)
-		if err != nil {
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded): // the driver was quicker than ctx to notice
+			return 0, fmt.Errorf("wait for %s: %w", lsn, context.DeadlineExceeded)
+		case err != nil:
 			return 0, err
-		}
-		if ok && mark.LSN >= lsn {
+		case ok && mark.LSN >= lsn:
 			return uint64(mark.Epoch), nil
 		}
 		select {

@@ -4,7 +4,6 @@ package rig
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -42,10 +41,7 @@ func Start(ctx context.Context, o Options) (*Servers, error) {
 	if dsn := os.Getenv("TIDEMARK_TEST_POSTGRES_DSN"); dsn != "" {
 		s.postgres = func(database string) string { return withDatabase(dsn, database) }
 	} else {
-		// A killed process loses nothing without fsync, only a machine would; and tests commit far too often to wait for it.
-		settings := map[string]string{"fsync": "off"}
-		maps.Copy(settings, o.PostgresSettings)
-		pg, err := engine.StartPostgres(ctx, engine.PostgresOptions{Version: o.PostgresVersion, Settings: settings, Progress: os.Stderr})
+		pg, err := engine.StartPostgres(ctx, engine.PostgresOptions{Version: o.PostgresVersion, Settings: o.PostgresSettings, Progress: os.Stderr})
 		if err != nil {
 			return nil, fmt.Errorf("start PostgreSQL: %w", err)
 		}
