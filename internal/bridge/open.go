@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -249,7 +250,8 @@ func (s *session) create(ctx context.Context) error {
 	names := s.db.Database()
 	for _, st := range append(names.CreateDatabases(), names.CreateMarks()...) {
 		if err := s.db.Exec(ctx, st, nil); err != nil {
-			return fault.New("grant the user what deploy/clickhouse-roles.sql lists", "create tidemark's tables: %w", err)
+			return fault.New(fmt.Sprintf("GRANT CREATE DATABASE, %s ON %s.*, %s.* TO the user of clickhouse.dsn;",
+				strings.Join(sql.Privileges(), ", "), sql.Ident(string(names)), sql.Ident(names.Internals())), "create tidemark's tables: %w", err)
 		}
 	}
 	if s.mark.Epoch > 0 {
