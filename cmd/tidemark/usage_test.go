@@ -44,7 +44,8 @@ func TestUsageErrors(t *testing.T) {
 	dir := configFolder(t)
 	tests := map[string]string{
 		"rnu":               said(`unknown command "rnu"`, "tidemark run"),
-		"resnc":             said(`unknown command "resnc"`, "tidemark --help lists the commands"),
+		"resnc":             said(`unknown command "resnc"`, "tidemark resync"),
+		"veryfi":            said(`unknown command "veryfi"`, "tidemark --help lists the commands"),
 		"help rol":          said(`unknown command "rol"`, "tidemark roll"),
 		"--config x":        said("tidemark: unknown flag: --config", "tidemark --help"),
 		"run --bogus":       said("tidemark run: unknown flag: --bogus", "tidemark run --help"),
@@ -80,7 +81,7 @@ func TestUsageErrors(t *testing.T) {
 		"run postgres://u:CANARY@h/shop": said(`tidemark run takes no argument "postgres://u:xxxxx@h/shop"`,
 			"tidemark run --help"),
 	}
-	for _, command := range []string{"run", "check", "status", "wait --lsn 0/1", "ddl", "roll", "uninstall --slot"} {
+	for _, command := range []string{"run", "check", "status", "wait --lsn 0/1", "ddl", "roll", "resync", "uninstall --slot"} {
 		name, _, _ := strings.Cut(command, " ")
 		tests[command] = said("tidemark "+name+" needs a configuration file", "tidemark "+name+" -c tidemark.yaml")
 	}
@@ -104,7 +105,7 @@ func TestEnvironment(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	root := tidemark(t, "", nil, "--help")
-	for _, name := range []string{"run", "check", "status", "wait", "ddl", "uninstall", "roll", "demo", "version"} {
+	for _, name := range []string{"run", "check", "status", "wait", "ddl", "uninstall", "roll", "resync", "demo", "version"} {
 		if !strings.Contains(root.stdout, "\n  "+name+" ") {
 			t.Errorf("tidemark --help does not list %s", name)
 		}
@@ -116,7 +117,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("tidemark help %s is not tidemark %s --help", name, name)
 		}
 	}
-	for _, later := range []string{"resync", "verify", "init", "completion"} {
+	for _, later := range []string{"verify", "init", "completion"} {
 		if strings.Contains(root.stdout, "\n  "+later+" ") {
 			t.Errorf("tidemark --help lists %s", later)
 		}
