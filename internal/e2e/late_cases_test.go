@@ -137,7 +137,7 @@ func TestLateCases(t *testing.T) {
 			}
 			before := store.newest(t)
 			r.commit(strings.ReplaceAll(c.apply, "{split}", split))
-			store.checkEffect(t, before, c.table, c.want)
+			r.checkEffect(t, before, store.newest(t), c.table, c.want)
 			if _, err := r.only(c.table).read(t.Context(), r.CH, ""); err != nil {
 				t.Error(err)
 			}
@@ -215,12 +215,17 @@ func (e effect) minus(d effect) effect {
 	return effect{rt: e.rt - d.rt, late: e.late - d.late, masks: e.masks - d.masks, historic: e.historic - d.historic}
 }
 
-// checkEffect compares what became of a table since a mark.
-func (s *markStore) checkEffect(t *testing.T, before splitdate.Mark, table string, want effect) {
+// checkEffect compares what became of a table since a mark: all of it in one mark, and nothing of any other table.
+func (r *auditRig) checkEffect(t *testing.T, before, after splitdate.Mark, table string, want effect) {
 	t.Helper()
-	after := s.newest(t)
-	if got := parts(after.Tables[table]).minus(parts(before.Tables[table])); got != want {
+	was := parts(before.Tables[table])
+	if got := parts(after.Tables[table]).minus(was); got != want {
 		t.Errorf("%s changed by %+v, want %+v", table, got, want)
+	}
+	for _, m := range r.marks(table) {
+		if got := m.parts.minus(was); m.epoch > uint64(before.Epoch) && got != (effect{}) && got != want {
+			t.Errorf("%s changed by %+v at epoch %d on the way to %+v", table, got, m.epoch, want)
+		}
 	}
 	for name, state := range after.Tables {
 		if name == table || name == "audit" {

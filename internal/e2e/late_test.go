@@ -147,7 +147,7 @@ func (a *auditReaders) stop(least int) {
 type markRow struct {
 	term, epoch, lsn uint64
 	split            time.Time
-	late, masks      uint64
+	parts            effect
 }
 
 // checkMarks makes sure that nothing in the marks ever went back, and that there was enough to go wrong: moves of the
@@ -156,9 +156,9 @@ func (r *auditRig) checkMarks(table string, leastMoves int) {
 	r.t.Helper()
 	for _, a := range r.tables {
 		rows := r.marks(a.name)
-		moves, late, masks := 0, uint64(0), uint64(0)
+		moves, late, masks := 0, 0, 0
 		for i, m := range rows {
-			late, masks = max(late, m.late), max(masks, m.masks)
+			late, masks = max(late, m.parts.late), max(masks, m.parts.masks)
 			if i > 0 && r.forward(a.name, rows[i-1], m) {
 				moves++
 			}
@@ -187,7 +187,8 @@ func (r *auditRig) marks(table string) (out []markRow) {
 	r.t.Helper()
 	rows, err := r.CH.Query(r.t.Context(), fmt.Sprintf(`
 		SELECT DISTINCT term, epoch, lsn, ifNull(tables['%[2]s'].split, toDateTime64(0, 6, 'UTC')),
-			arraySum(c -> chunks['%[2]s'][c].rows, tables['%[2]s'].late), arraySum(c -> chunks['%[2]s'][c].rows, tables['%[2]s'].masks)
+			arrayMap(list -> arraySum(c -> chunks['%[2]s'][c].rows, list), [tables['%[2]s'].rt, tables['%[2]s'].late,
+				tables['%[2]s'].masks, arrayConcat(tables['%[2]s'].clean, tables['%[2]s'].dirty)])
 		FROM (SELECT * FROM %[1]s.split_date UNION ALL SELECT * FROM %[1]s_tidemark.split_date_log)
 		WHERE mapContains(tables, '%[2]s')
 		ORDER BY term, epoch`, r.Name, table))
@@ -197,9 +198,11 @@ func (r *auditRig) marks(table string) (out []markRow) {
 	defer rows.Close()
 	for rows.Next() {
 		var m markRow
-		if err := rows.Scan(&m.term, &m.epoch, &m.lsn, &m.split, &m.late, &m.masks); err != nil {
+		var n []uint64
+		if err := rows.Scan(&m.term, &m.epoch, &m.lsn, &m.split, &n); err != nil {
 			r.t.Fatal(err)
 		}
+		m.parts = effect{rt: int(n[0]), late: int(n[1]), masks: int(n[2]), historic: int(n[3])}
 		out = append(out, m)
 	}
 	if err := rows.Err(); err != nil {
