@@ -7,7 +7,7 @@ LDFLAGS  = -s -w -X main.version=$(VERSION)
 TOOLS    = go tool -modfile=tools/go.mod
 TIMEOUT ?= 15m
 
-.PHONY: all build demo test unit lint static fmt golden soak clean
+.PHONY: all build demo test unit lint static fmt golden clean
 all: build
 
 build:
