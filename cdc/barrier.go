@@ -37,7 +37,7 @@ func OpenBarrier(ctx context.Context, cfg Config) (*Barrier, error) {
 }
 
 func (b *Barrier) open(ctx context.Context, name string) error {
-	result, err := createSlot(ctx, b.cfg, b.conn, name,
+	result, err := createSlot(ctx, b.cfg, b.conn, "create_barrier", name,
 		pglogrepl.CreateReplicationSlotOptions{Temporary: true, SnapshotAction: "EXPORT_SNAPSHOT"})
 	if err != nil {
 		return err

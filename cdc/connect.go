@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/tidemark-db/tidemark/internal/failpoint"
 	"github.com/tidemark-db/tidemark/internal/fault"
 )
 
@@ -25,6 +26,8 @@ type Config struct {
 	Publication     string
 	Slot            string
 	ApplicationName string // "tidemark" if empty
+
+	Hook failpoint.Hook // nil but for tests
 }
 
 // Identity names a source history. LSNs of two histories must not be compared, so it is compared at every start.

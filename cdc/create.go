@@ -30,7 +30,7 @@ func CreateSlot(ctx context.Context, cfg Config) (LSN, error) {
 		return 0, err
 	}
 	defer conn.end()
-	result, err := createSlot(ctx, cfg, conn, cfg.Slot, pglogrepl.CreateReplicationSlotOptions{SnapshotAction: "NOEXPORT_SNAPSHOT"})
+	result, err := createSlot(ctx, cfg, conn, "create_slot", cfg.Slot, pglogrepl.CreateReplicationSlotOptions{SnapshotAction: "NOEXPORT_SNAPSHOT"})
 	if err != nil {
 		return 0, err
 	}
@@ -42,15 +42,19 @@ type created struct {
 	err error
 }
 
-// createSlot runs CREATE_REPLICATION_SLOT on conn until ctx ends. The command itself does not run under ctx: its
+// createSlot runs CREATE_REPLICATION_SLOT on conn until ctx ends, as the statement of that name. The command itself does not run under ctx: its
 // session must live until those that block it have been named.
-func createSlot(ctx context.Context, cfg Config, conn *replConn, name string, options pglogrepl.CreateReplicationSlotOptions) (pglogrepl.CreateReplicationSlotResult, error) {
+func createSlot(ctx context.Context, cfg Config, conn *replConn, statement, name string, options pglogrepl.CreateReplicationSlotOptions) (pglogrepl.CreateReplicationSlotResult, error) {
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	done := make(chan created, 1)
 	go func() { // ends with the command, which abandon ends; this function waits for it
-		result, err := pglogrepl.CreateReplicationSlot(run, conn.PgConn, quoteName(name), "pgoutput", options)
-		done <- created{result, err}
+		var c created
+		c.err = cfg.Hook.Around(run, statement, func() (err error) {
+			c.CreateReplicationSlotResult, err = pglogrepl.CreateReplicationSlot(run, conn.PgConn, quoteName(name), "pgoutput", options)
+			return err
+		})
+		done <- c
 	}()
 	select {
 	case result := <-done:
@@ -105,19 +109,31 @@ func abandon(ctx context.Context, cfg Config, waiting *replConn, name string, do
 	if err := conn.QueryRow(ctx, query("blockers"), pid).Scan(&blockers); err != nil {
 		return "", fmt.Errorf("find what blocks process %d: %w", pid, err)
 	}
-	if _, err := conn.Exec(ctx, "SELECT pg_terminate_backend($1)", pid); err != nil {
-		return blockers, fmt.Errorf("end process %d: %w", pid, err)
+	if err := terminate(ctx, cfg, conn, pid); err != nil {
+		return blockers, err
 	}
 	select {
 	case <-done:
 	case <-ctx.Done():
 		return blockers, fmt.Errorf("end process %d: %w", pid, ctx.Err())
 	}
-	return blockers, forget(ctx, conn, name, pid)
+	return blockers, forget(ctx, cfg, conn, name, pid)
+}
+
+// terminate ends a session of PostgreSQL.
+func terminate(ctx context.Context, cfg Config, conn *pgx.Conn, pid int32) error {
+	err := cfg.Hook.Around(ctx, "terminate", func() error {
+		_, err := conn.Exec(ctx, "SELECT pg_terminate_backend($1)", pid)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("end process %d: %w", pid, err)
+	}
+	return nil
 }
 
 // forget waits until process pid is gone and drops the slot if its creation finished at the last moment.
-func forget(ctx context.Context, conn *pgx.Conn, name string, pid int32) error {
+func forget(ctx context.Context, cfg Config, conn *pgx.Conn, name string, pid int32) error {
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for {
@@ -127,7 +143,7 @@ func forget(ctx context.Context, conn *pgx.Conn, name string, pid int32) error {
 			return fmt.Errorf("wait for the end of process %d: %w", pid, err)
 		}
 		if !alive {
-			return dropSlot(ctx, conn, name)
+			return dropSlot(ctx, cfg, conn, name)
 		}
 		select {
 		case <-ctx.Done():

@@ -24,6 +24,7 @@ const lockPing = 2 * time.Second
 // Lock is PostgreSQL's session advisory lock on the slot's name: of two bridges that name the same slot in the same
 // database one works. It keeps honest bridges apart; a paused one is fenced by the term in the mark, not by this.
 type Lock struct {
+	cfg    Config
 	mu     sync.Mutex // guards conn
 	conn   *pgx.Conn
 	lost   chan struct{}
@@ -42,7 +43,7 @@ func AcquireLock(ctx context.Context, cfg Config) (*Lock, error) {
 		return nil, err
 	}
 	watch, cancel := context.WithCancel(context.Background())
-	l := &Lock{conn: conn, lost: make(chan struct{}), cancel: cancel, ended: make(chan struct{})}
+	l := &Lock{cfg: cfg, conn: conn, lost: make(chan struct{}), cancel: cancel, ended: make(chan struct{})}
 	go l.watch(watch) // ends at Close or when the session is lost; Close waits for it
 	return l, nil
 }
@@ -56,7 +57,10 @@ func lockKey(slot string) int64 {
 func tryLock(ctx context.Context, conn *pgx.Conn, cfg Config) error {
 	key := lockKey(cfg.Slot)
 	var got bool
-	if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", key).Scan(&got); err != nil {
+	err := cfg.Hook.Around(ctx, "take_lock", func() error {
+		return conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", key).Scan(&got)
+	})
+	if err != nil {
 		return fmt.Errorf("take advisory lock: %w", err)
 	}
 	if got {
@@ -128,7 +132,8 @@ func (l *Lock) Check(ctx context.Context) error {
 	return nil
 }
 
-// Close gives up the lock and ends its session.
+// Close gives up the lock and ends its session. The next one to ask for the lock gets it at once, not when PostgreSQL has
+// noticed that the session is gone.
 func (l *Lock) Close() error {
 	l.cancel()
 	<-l.ended
@@ -136,5 +141,14 @@ func (l *Lock) Close() error {
 	defer l.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
-	return l.conn.Close(ctx)
+	err := l.cfg.Hook.Around(ctx, "release_lock", func() error {
+		_, err := l.conn.Exec(ctx, "SELECT pg_advisory_unlock($1)", lockKey(l.cfg.Slot))
+		return err
+	})
+	select {
+	case <-l.lost: // so there was none to give up
+		err = nil
+	default:
+	}
+	return errors.Join(err, l.conn.Close(ctx))
 }

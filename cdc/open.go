@@ -39,7 +39,7 @@ func OpenStream(ctx context.Context, cfg Config, from LSN, opts StreamOptions) (
 	}
 	s.queue = newQueue(s.opts.QueueBytes)
 	// Not from: that it was applied does not say that its owner will never go back behind it.
-	s.status = newStatus(conn, s.opts.StatusInterval, slot.ConfirmedFlush)
+	s.status = newStatus(conn, s.opts.StatusInterval, slot.ConfirmedFlush, cfg.Hook)
 	return s, nil
 }
 
@@ -52,13 +52,15 @@ func (s *Stream) start(ctx context.Context, cfg Config, from LSN, opts StreamOpt
 		return err
 	}
 	s.opts = opts.withDefaults(timeout)
-	err = pglogrepl.StartReplication(ctx, s.conn.PgConn, quoteName(cfg.Slot), from, pglogrepl.StartReplicationOptions{
-		Mode: pglogrepl.LogicalReplication,
-		PluginArgs: []string{
-			"proto_version '1'",
-			// A list of identifiers within a literal.
-			"publication_names " + quoteLiteral(quoteName(cfg.Publication)),
-		},
+	err = cfg.Hook.Around(ctx, "start_replication", func() error {
+		return pglogrepl.StartReplication(ctx, s.conn.PgConn, quoteName(cfg.Slot), from, pglogrepl.StartReplicationOptions{
+			Mode: pglogrepl.LogicalReplication,
+			PluginArgs: []string{
+				"proto_version '1'",
+				// A list of identifiers within a literal.
+				"publication_names " + quoteLiteral(quoteName(cfg.Publication)),
+			},
+		})
 	})
 	switch sqlState(err) {
 	case "55006":

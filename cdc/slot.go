@@ -112,11 +112,14 @@ func DropSlot(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer closeConn(ctx, conn)
-	return whileInUse(ctx, func() error { return dropSlot(ctx, conn, cfg.Slot) })
+	return whileInUse(ctx, func() error { return dropSlot(ctx, cfg, conn, cfg.Slot) })
 }
 
-func dropSlot(ctx context.Context, conn *pgx.Conn, name string) error {
-	_, err := conn.Exec(ctx, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", name)
+func dropSlot(ctx context.Context, cfg Config, conn *pgx.Conn, name string) error {
+	err := cfg.Hook.Around(ctx, "drop_slot", func() error {
+		_, err := conn.Exec(ctx, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", name)
+		return err
+	})
 	switch sqlState(err) {
 	case "42704": // dropped by somebody else in between
 		return nil

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pglogrepl"
+
+	"github.com/tidemark-db/tidemark/internal/failpoint"
 )
 
 // status is the other direction of a stream: what is confirmed, as often as PostgreSQL must hear from us. It has its
@@ -15,13 +17,15 @@ import (
 type status struct {
 	conn      *replConn
 	interval  time.Duration
+	hook      failpoint.Hook
+	sent      LSN // the last position that an update reported; send's own
 	confirmed atomic.Uint64
 	asking    atomic.Bool   // the next update asks the server for an answer
 	wake      chan struct{} // holds one token when an update is due
 }
 
-func newStatus(conn *replConn, interval time.Duration, confirmed LSN) *status {
-	s := &status{conn: conn, interval: interval, wake: make(chan struct{}, 1)}
+func newStatus(conn *replConn, interval time.Duration, confirmed LSN, hook failpoint.Hook) *status {
+	s := &status{conn: conn, interval: interval, hook: hook, sent: confirmed, wake: make(chan struct{}, 1)}
 	s.confirmed.Store(uint64(confirmed))
 	return s
 }
@@ -53,12 +57,12 @@ func (s *status) send(ctx context.Context) error {
 	ticker := time.NewTicker(s.interval)
 	defer ticker.Stop()
 	for {
-		if err := s.update(); err != nil {
+		if err := s.update(ctx); err != nil {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return s.update()
+			return s.update(ctx)
 		case <-ticker.C:
 		case <-s.wake:
 			ticker.Reset(s.interval)
@@ -66,17 +70,20 @@ func (s *status) send(ctx context.Context) error {
 	}
 }
 
-func (s *status) update() error {
-	lsn := LSN(s.confirmed.Load())
-	if err := s.conn.Conn().SetWriteDeadline(time.Now().Add(cleanupTimeout)); err != nil {
-		return fmt.Errorf("set write deadline: %w", err)
+// update reports the confirmed position. Only one that PostgreSQL has not heard yet changes its state.
+func (s *status) update(ctx context.Context) error {
+	lsn, hook := LSN(s.confirmed.Load()), s.hook
+	if lsn == s.sent {
+		hook = nil
 	}
-	// All three, since a zero flush or apply would be taken for write. No context: it bounds nothing here.
-	err := pglogrepl.SendStandbyStatusUpdate(context.Background(), s.conn.PgConn, pglogrepl.StandbyStatusUpdate{
-		WALWritePosition: lsn, WALFlushPosition: lsn, WALApplyPosition: lsn, ReplyRequested: s.asking.Swap(false),
+	s.sent = lsn
+	return hook.Around(ctx, "confirm", func() error {
+		if err := s.conn.Conn().SetWriteDeadline(time.Now().Add(cleanupTimeout)); err != nil {
+			return fmt.Errorf("set write deadline: %w", err)
+		}
+		// All three, since a zero flush or apply would be taken for write. No context: it bounds nothing here.
+		return pglogrepl.SendStandbyStatusUpdate(context.Background(), s.conn.PgConn, pglogrepl.StandbyStatusUpdate{
+			WALWritePosition: lsn, WALFlushPosition: lsn, WALApplyPosition: lsn, ReplyRequested: s.asking.Swap(false),
+		})
 	})
-	if err != nil {
-		return fmt.Errorf("send status update: %w", err)
-	}
-	return nil
 }

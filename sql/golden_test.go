@@ -57,6 +57,20 @@ func databaseStatements(d Database) []Statement {
 	return append(out, d.Drop([]string{"sales"})...)
 }
 
+// Statements are all that the package renders; every statement's file is in TestGolden's, which renders the same.
+func Statements(t *testing.T) (out []Statement) {
+	out = databaseStatements("shop")
+	for name, config := range goldenTables(t) {
+		config.Database, config.Name = "shop", name
+		table, err := NewTable(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, tableStatements(table)...)
+	}
+	return out
+}
+
 func TestGolden(t *testing.T) {
 	seen := map[string]bool{}
 	check := func(name string, statements []Statement) {

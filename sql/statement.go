@@ -17,6 +17,11 @@ type Statement struct {
 	Text string
 }
 
+// Changes reports whether the statement changes state; those of ours that do not begin with SELECT or CHECK.
+func (s Statement) Changes() bool {
+	return !strings.HasPrefix(s.Text, "SELECT") && !strings.HasPrefix(s.Text, "CHECK")
+}
+
 // The types of the mark's two maps. Readers need the first alone, so it stays small; the second is the writer's.
 const (
 	tableType  = "Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64)"

@@ -15,7 +15,7 @@ import (
 	"github.com/tidemark-db/tidemark/cdc"
 	"github.com/tidemark-db/tidemark/internal/block"
 	"github.com/tidemark-db/tidemark/internal/config"
-	"github.com/tidemark-db/tidemark/internal/warehouse"
+	"github.com/tidemark-db/tidemark/internal/failpoint"
 	"github.com/tidemark-db/tidemark/rtwindow"
 	"github.com/tidemark-db/tidemark/splitdate"
 )
@@ -24,7 +24,7 @@ import (
 type Options struct {
 	CheckInvariants bool // evaluate the invariants in SQL after every mark, and stop when one is broken
 	Debug           bool // leave our statements in ClickHouse's query_log
-	Hook            warehouse.Hook
+	Hook            failpoint.Hook
 	Reloads         <-chan *config.Config // each ends the session; the next one works with it
 }
 

@@ -66,9 +66,15 @@ type table struct {
 // PostgreSQL has yet to notice are gone.
 const lockPatience = 5 * time.Second
 
+func (b *Bridge) sourceConfig() cdc.Config {
+	source := SourceConfig(b.cfg)
+	source.Hook = b.opts.Hook
+	return source
+}
+
 // open prepares a session. Nothing is created on either side before everything that can be checked was.
 func (b *Bridge) open(ctx context.Context) (*session, error) {
-	s := &session{cfg: b.cfg, log: b.log, opts: b.opts, jobs: b.jobs, source: SourceConfig(b.cfg), bySlot: map[string]*table{}, ignored: map[string]bool{}}
+	s := &session{cfg: b.cfg, log: b.log, opts: b.opts, jobs: b.jobs, source: b.sourceConfig(), bySlot: map[string]*table{}, ignored: map[string]bool{}}
 	for _, step := range []func(context.Context) error{
 		s.connect, s.preflight, s.takeLock, s.plan, s.identify, s.create, s.claim, s.createTables, s.collectGarbage, s.selfCheck, s.openStream,
 	} {

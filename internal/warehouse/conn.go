@@ -1,6 +1,6 @@
 // Package warehouse is the one way to ClickHouse: every statement of the bridge passes through a Conn, which gives it
-// the settings that the protocol needs, a query id that carries the writer's term, its parameters, and the hook at
-// which faults are injected. It owns no statement and no state.
+// the settings that the protocol needs, a query id that carries the writer's term, its parameters, and, where it changes
+// state, the failpoint of its name. It owns no statement and no state.
 package warehouse
 
 import (
@@ -17,29 +17,26 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"github.com/tidemark-db/tidemark/internal/failpoint"
 	"github.com/tidemark-db/tidemark/sql"
 )
 
 // MinVersion is the oldest ClickHouse that the protocol was tested on.
 var MinVersion = Version{26, 7}
 
-// Hook is called before and after every statement that changes state; an error abandons the statement. It exists for
-// fault injection.
-type Hook func(ctx context.Context, statement string, after bool) error
-
 // Options of a connection.
 type Options struct {
 	DSN    string
 	Debug  bool // leave our statements in system.query_log
 	Reader bool // plain settings, as a BI tool would connect
-	Hook   Hook
+	Hook   failpoint.Hook
 }
 
 // Conn is a pool of connections to one ClickHouse server. It is safe for concurrent use.
 type Conn struct {
 	driver   driver.Conn
 	database string
-	hook     Hook
+	hook     failpoint.Hook
 	term     atomic.Uint64
 	serial   atomic.Uint64
 }
@@ -157,14 +154,20 @@ func (c *Conn) context(ctx context.Context, p Params) context.Context {
 
 // Exec runs a statement that changes state.
 func (c *Conn) Exec(ctx context.Context, s sql.Statement, p Params) error {
-	return c.hooked(ctx, s.Name, func() error { return c.driver.Exec(c.context(ctx, p), s.Text) })
+	return c.hook.Around(ctx, s.Name, func() error { return c.driver.Exec(c.context(ctx, p), s.Text) })
 }
 
 // Rows is a row of an answer.
 type Rows interface{ Scan(dest ...any) error }
 
-// Query runs a statement that changes nothing and calls scan for every row.
+// errChanges is a fault of ours: a change of state that is not a failpoint.
+var errChanges = errors.New("the statement changes state, so it has to go through Exec or Insert")
+
+// Query runs a statement that changes nothing and calls scan for every row. It refuses any other.
 func (c *Conn) Query(ctx context.Context, s sql.Statement, p Params, scan func(Rows) error) error {
+	if s.Changes() {
+		return fmt.Errorf("%s: %w", s.Name, errChanges)
+	}
 	rows, err := c.driver.Query(c.context(ctx, p), s.Text)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.Name, err)
@@ -183,7 +186,7 @@ func (c *Conn) Query(ctx context.Context, s sql.Statement, p Params, scan func(R
 
 // Insert sends one block of columns. fill appends to the batch's columns, which are those that s names.
 func (c *Conn) Insert(ctx context.Context, s sql.Statement, fill func(driver.Batch) error) error {
-	return c.hooked(ctx, s.Name, func() error {
+	return c.hook.Around(ctx, s.Name, func() error {
 		batch, err := c.driver.PrepareBatch(c.context(ctx, nil), s.Text)
 		if err != nil {
 			return err
@@ -194,21 +197,6 @@ func (c *Conn) Insert(ctx context.Context, s sql.Statement, fill func(driver.Bat
 		}
 		return batch.Send()
 	})
-}
-
-func (c *Conn) hooked(ctx context.Context, name string, run func() error) error {
-	if c.hook != nil {
-		if err := c.hook(ctx, name, false); err != nil {
-			return err
-		}
-	}
-	if err := run(); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	if c.hook != nil {
-		return c.hook(ctx, name, true)
-	}
-	return nil
 }
 
 // Version is a server's version, without what follows the minor number.
@@ -231,6 +219,9 @@ func (c *Conn) ServerVersion(ctx context.Context) (Version, error) {
 // ScalarReads runs a query and returns how many scalar subqueries ClickHouse evaluated for it, not counting those it
 // found in the query's own cache.
 func (c *Conn) ScalarReads(ctx context.Context, s sql.Statement) (int64, error) {
+	if s.Changes() {
+		return 0, fmt.Errorf("%s: %w", s.Name, errChanges)
+	}
 	var mu sync.Mutex
 	var reads int64
 	ctx = clickhouse.Context(c.context(ctx, nil), clickhouse.WithProfileEvents(func(events []clickhouse.ProfileEvent) {
