@@ -9,6 +9,7 @@ import (
 	"github.com/tidemark-db/tidemark/internal/bridge"
 	"github.com/tidemark-db/tidemark/internal/config"
 	"github.com/tidemark-db/tidemark/internal/demo"
+	"github.com/tidemark-db/tidemark/internal/observe"
 )
 
 // This file is where the commands reach the packages that do the work. Each function blocks until it is done or ctx
@@ -17,8 +18,14 @@ import (
 // runBridge returns nil, or ctx's error, after a clean stop.
 func runBridge(ctx context.Context, cfg *config.Config, log zerolog.Logger, o runOptions) error {
 	return bridge.New(cfg, log, bridge.Options{
-		CheckInvariants: o.CheckInvariants, Reloads: o.Reloads, Debug: log.GetLevel() <= zerolog.DebugLevel,
+		CheckInvariants: o.CheckInvariants, Reloads: o.Reloads, Debug: log.GetLevel() <= zerolog.DebugLevel, Build: build(),
 	}).Run(ctx)
+}
+
+// build is what the metrics and the status page say of this binary.
+func build() observe.Build {
+	info := readVersion()
+	return observe.Build{Version: info.Version, Revision: info.Revision, Go: info.Go}
 }
 
 // runCheck returns what it found out, and an error where it could not go on.
@@ -59,6 +66,6 @@ func runDemo(ctx context.Context, a *app, level zerolog.Level, opts demoOptions)
 	}
 	return demo.Run(ctx, demo.Options{
 		For: opts.For, RTWindow: opts.RTWindow, Rate: opts.Rate, Keep: opts.Keep,
-		Out: a.stdout, Progress: a.stderr, Warnings: warnings, LogLevel: level,
+		Out: a.stdout, Progress: a.stderr, Warnings: warnings, LogLevel: level, Build: build(),
 	})
 }

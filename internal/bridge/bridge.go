@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -16,6 +17,7 @@ import (
 	"github.com/tidemark-db/tidemark/internal/block"
 	"github.com/tidemark-db/tidemark/internal/config"
 	"github.com/tidemark-db/tidemark/internal/failpoint"
+	"github.com/tidemark-db/tidemark/internal/observe"
 	"github.com/tidemark-db/tidemark/rtwindow"
 	"github.com/tidemark-db/tidemark/splitdate"
 )
@@ -26,20 +28,28 @@ type Options struct {
 	Debug           bool // leave our statements in ClickHouse's query_log
 	Hook            failpoint.Hook
 	Reloads         <-chan *config.Config // each ends the session; the next one works with it
+	Build           observe.Build         // of this binary, for the metrics
 }
 
 // Bridge streams a publication into ClickHouse.
 type Bridge struct {
-	cfg  *config.Config
-	log  zerolog.Logger
-	opts Options
-	jobs chan job
+	current atomic.Pointer[config.Config]
+	log     zerolog.Logger
+	opts    Options
+	jobs    chan job
+	seen    *observe.Observer
 }
 
 // New returns a bridge; Run does the work.
 func New(cfg *config.Config, log zerolog.Logger, opts Options) *Bridge {
-	return &Bridge{cfg: cfg, log: log, opts: opts, jobs: make(chan job)}
+	b := &Bridge{log: log, opts: opts, jobs: make(chan job), seen: observe.New(opts.Build)}
+	b.seen.Kinds(ErrorKinds())
+	b.current.Store(cfg)
+	return b
 }
+
+// config is the configuration now; a reload replaces it.
+func (b *Bridge) config() *config.Config { return b.current.Load() }
 
 // job is something that a command asks of the running bridge.
 type job struct {
@@ -106,13 +116,23 @@ func (b *Bridge) Run(ctx context.Context) error {
 		return err
 	}
 	defer stopHTTP()
-	for _, n := range notices(b.cfg) {
+	for _, n := range notices(b.config()) {
 		b.log.Warn().Msg(n)
 	}
+	watching, stopWatching := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() { // ends with watching, awaited below
+		defer close(watched)
+		b.watchSource(watching)
+	}()
+	defer func() { stopWatching(); <-watched }()
 	backoff, worked, futile := firstBackoff, false, 0
 	for {
 		r := b.session(ctx, worked)
 		worked = worked || r.started
+		if r.err != nil && ctx.Err() == nil {
+			b.seen.Failed(kindOf(r.err), r.err)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -129,7 +149,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 			return fmt.Errorf("no progress in %d attempts: %w", futile, r.err)
 		}
 		if r.started {
-			b.log.Error().Err(r.err).Msg("interrupted; going on from the newest mark as soon as both servers answer")
+			b.log.Error().Err(r.err).Str("kind", kindOf(r.err)).Msg("interrupted; going on from the newest mark as soon as both servers answer")
 		}
 		select {
 		case <-ctx.Done():
@@ -192,11 +212,14 @@ func (b *Bridge) session(ctx context.Context, again bool) outcome {
 	if again {
 		b.log.Info().Msg("recovered")
 	}
+	b.seen.Began(s.observed(), s.mark, s.cfg.Tick)
+	defer b.seen.Ended()
 	begin := s.mark.LSN
 	next, err := b.runUntilReload(ctx, s)
 	out := outcome{started: true, advanced: s.mark.LSN > begin, err: err}
 	if next != nil {
-		b.cfg, out.reloaded = next, true
+		b.current.Store(next)
+		out.reloaded = true
 	}
 	return out
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/tidemark-db/tidemark/historic"
 	"github.com/tidemark-db/tidemark/internal/load"
+	"github.com/tidemark-db/tidemark/internal/observe"
+	"github.com/tidemark-db/tidemark/internal/warehouse"
 	"github.com/tidemark-db/tidemark/splitdate"
 	"github.com/tidemark-db/tidemark/sql"
 )
@@ -20,6 +22,7 @@ type folding struct {
 	done    chan error
 	cancel  context.CancelFunc
 	since   time.Time
+	job     *observe.Job
 	void    bool // the table was truncated meanwhile
 }
 
@@ -82,11 +85,12 @@ func (s *session) beginFold(ctx context.Context, t *table) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	f := &folding{table: t, fold: fold, done: make(chan error, 1), cancel: cancel, since: time.Now()}
+	f.job = s.seen.Begin(observe.Fold, t.sql.Source, int64(state.Rows(fold.From)+state.Rows(fold.Late)))
 	s.folding = f
 	s.keeper.pin(fold.Frozen())
 	s.log.Info().Str("table", t.sql.Source).Int("chunks", len(fold.From)).Uint64("late_rows", state.Rows(fold.Late)).
 		Uint64("masks", state.Rows(fold.Masks)).Msg("folding")
-	go func() { f.done <- t.archive.Build(ctx, &f.fold) }() // ends with the statement or ctx; awaited by endFold or stopFold
+	go func() { f.done <- t.archive.Build(warehouse.OnProgress(ctx, f.job.Add), &f.fold) }() // ends with the statement or ctx; awaited by endFold or stopFold
 }
 
 func (s *session) foldDone() <-chan error {
@@ -103,16 +107,18 @@ func (s *session) stopFold() {
 		if err := <-s.folding.done; err != nil {
 			s.log.Debug().Err(err).Msg("fold abandoned")
 		}
+		s.folding.job.End(errInterrupted)
 	}
 }
 
 // endFold publishes a fold that was built.
-func (s *session) endFold(ctx context.Context, err error) error {
+func (s *session) endFold(ctx context.Context, built error) (err error) {
 	f := s.folding
 	s.folding = nil // whatever follows: nobody will send on done again
 	f.cancel()
-	if err != nil {
-		return fmt.Errorf("fold %s: %w", f.table.sql.Source, err)
+	defer func() { f.job.End(err) }()
+	if built != nil {
+		return fmt.Errorf("fold %s: %w", f.table.sql.Source, built)
 	}
 	if f.void {
 		s.keeper.discard(place{f.table.sql, sql.Historic}, f.fold.Built())

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/tidemark-db/tidemark/internal/fault"
@@ -16,11 +17,12 @@ import (
 
 // serve listens on http.listen; the returned function stops the server and waits for it.
 func (b *Bridge) serve(ctx context.Context) (stop func(), err error) {
-	listen := b.cfg.HTTP.Listen
+	cfg := b.config().HTTP
+	listen := cfg.Listen
 	if listen == "" {
 		return func() {}, nil
 	}
-	token, err := readToken(b.cfg.HTTP.TokenFile)
+	token, err := readToken(cfg.TokenFile)
 	if err != nil {
 		return nil, err
 	}
@@ -29,10 +31,11 @@ func (b *Bridge) serve(ctx context.Context) (stop func(), err error) {
 		return nil, fault.New("stop what uses the port, or set http.listen to another address", "http.listen %s: %w", listen, err)
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
-	mux.HandleFunc("POST /jobs/roll", authorized(token, answer(b, b.Roll)))
-	mux.HandleFunc("POST /jobs/resync", authorized(token, answer(b, b.Resync)))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	b.seen.Register(mux)
+	mux.HandleFunc("POST /jobs/roll", authorized(token, oneAtATime(answer(b, b.Roll))))
+	mux.HandleFunc("POST /jobs/resync", authorized(token, oneAtATime(answer(b, b.Resync))))
+	// A page of another site, open in a browser on this machine, must not start jobs.
+	server := &http.Server{Handler: http.NewCrossOriginProtection().Handler(mux), ReadHeaderTimeout: 5 * time.Second}
 	done := make(chan struct{})
 	go func() { // ends with Shutdown, awaited by stop
 		defer close(done)
@@ -78,6 +81,19 @@ func authorized(token string, next http.HandlerFunc) http.HandlerFunc {
 			http.Error(w, "a bearer token is needed", http.StatusUnauthorized)
 			return
 		}
+		next(w, r)
+	}
+}
+
+// oneAtATime refuses a request while another one of its kind is being answered.
+func oneAtATime(next http.HandlerFunc) http.HandlerFunc {
+	var busy atomic.Bool
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !busy.CompareAndSwap(false, true) {
+			http.Error(w, "one is under way; ask again when it is done", http.StatusConflict)
+			return
+		}
+		defer busy.Store(false)
 		next(w, r)
 	}
 }

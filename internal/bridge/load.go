@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/tidemark-db/tidemark/cdc"
 	"github.com/tidemark-db/tidemark/internal/load"
+	"github.com/tidemark-db/tidemark/internal/observe"
 	"github.com/tidemark-db/tidemark/splitdate"
 	"github.com/tidemark-db/tidemark/sql"
 )
@@ -32,8 +32,7 @@ type loading struct {
 	answer chan loadAnswer
 	cancel context.CancelFunc
 	loaded *splitdate.Table
-	rows   atomic.Int64
-	total  atomic.Int64
+	job    *observe.Job
 	since  time.Time
 }
 
@@ -77,7 +76,7 @@ func (s *session) beginLoad(ctx context.Context) error {
 	t := s.tables[i]
 	ctx, cancel := context.WithCancel(ctx)
 	l := &loading{table: t, events: make(chan loadEvent), answer: make(chan loadAnswer), cancel: cancel, since: time.Now()}
-	l.total.Store(t.source.EstimatedRows)
+	l.job = s.seen.Begin(observe.Load, t.sql.Source, t.source.EstimatedRows)
 	s.load, t.load = l, l
 	s.log.Info().Str("table", t.sql.Source).Int64("estimated_rows", t.source.EstimatedRows).Msg("loading")
 	go l.run(ctx, s) // ends with ctx or with its last event; the loop awaits it in stopLoad
@@ -92,6 +91,7 @@ func (s *session) stopLoad() {
 	s.load.cancel()
 	for range s.load.events { //nolint:revive // drained until the goroutine closes it
 	}
+	s.load.job.End(errInterrupted)
 }
 
 func (s *session) loadEvents() <-chan loadEvent {
@@ -139,7 +139,7 @@ func (l *loading) attempt(ctx context.Context, s *session) (*splitdate.Table, er
 	err = barrier.Copy(ctx, cdc.CopyOptions{
 		Table: l.table.source, Columns: columnNames(l.table.sql.Columns),
 		Workers: s.cfg.Limits.CopyWorkers, RowsPerSecond: int(s.cfg.Limits.CopyRowsPerSecond),
-		Progress: func(rows, total int64) { l.rows.Store(rows); l.total.Store(total) },
+		Progress: l.job.Advance,
 	}, loader.Add)
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", l.table.sql.Source, err)
@@ -260,6 +260,7 @@ func (s *session) endLoad(ctx context.Context, t *table) error {
 	rows, took := s.mark.Tables[t.sql.Name].Live(), time.Since(s.load.since)
 	s.log.Info().Str("table", t.sql.Source).Uint64("rows", rows).Dur("took", took).Msg("loaded")
 	s.load.cancel()
+	s.load.job.End(nil)
 	s.load, t.load = nil, nil
 	s.applied(t)
 	return s.selfCheck(ctx)

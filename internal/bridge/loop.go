@@ -13,8 +13,9 @@ import (
 
 // tick is what the stream brought since the last mark.
 type tick struct {
-	position   cdc.LSN   // everything before it is collected, and nothing after
-	commitTime time.Time // of position
+	position   cdc.LSN     // everything before it is collected, and nothing after
+	commitTime time.Time   // of position
+	commits    []time.Time // of the transactions collected since the last mark
 
 	transaction []cdc.Event // of the transaction under way, until its commit or until it is big
 	bytes       int         // of transaction
@@ -143,6 +144,7 @@ func (s *session) job(ctx context.Context, j job) error {
 // take collects a batch of the stream.
 func (s *session) take(ctx context.Context, b *cdc.Batch) error {
 	defer s.stream.Done(b)
+	s.received(b)
 	for i := range b.Events {
 		if err := s.event(ctx, &b.Events[i]); err != nil {
 			return err
@@ -197,6 +199,7 @@ func (s *session) endTransaction(ctx context.Context, e *cdc.Event) error {
 		return err
 	}
 	s.tick.open, s.tick.big = false, false
+	s.tick.commits = append(s.tick.commits, e.Time)
 	s.advance(e)
 	if s.collected() > tickBytes {
 		return s.commit(ctx)

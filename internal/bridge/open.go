@@ -15,6 +15,7 @@ import (
 	"github.com/tidemark-db/tidemark/historic"
 	"github.com/tidemark-db/tidemark/internal/config"
 	"github.com/tidemark-db/tidemark/internal/fault"
+	"github.com/tidemark-db/tidemark/internal/observe"
 	"github.com/tidemark-db/tidemark/internal/warehouse"
 	"github.com/tidemark-db/tidemark/rtwindow"
 	"github.com/tidemark-db/tidemark/splitdate"
@@ -27,6 +28,7 @@ type session struct {
 	log    zerolog.Logger
 	opts   Options
 	jobs   <-chan job
+	seen   *observe.Observer
 	source cdc.Config
 
 	db     *warehouse.Conn
@@ -67,14 +69,15 @@ type table struct {
 const lockPatience = 5 * time.Second
 
 func (b *Bridge) sourceConfig() cdc.Config {
-	source := SourceConfig(b.cfg)
+	source := SourceConfig(b.config())
 	source.Hook = b.opts.Hook
 	return source
 }
 
 // open prepares a session. Nothing is created on either side before everything that can be checked was.
 func (b *Bridge) open(ctx context.Context) (*session, error) {
-	s := &session{cfg: b.cfg, log: b.log, opts: b.opts, jobs: b.jobs, source: b.sourceConfig(), bySlot: map[string]*table{}, ignored: map[string]bool{}}
+	cfg := b.config()
+	s := &session{cfg: cfg, log: b.log, opts: b.opts, jobs: b.jobs, seen: b.seen, source: b.sourceConfig(), bySlot: map[string]*table{}, ignored: map[string]bool{}}
 	for _, step := range []func(context.Context) error{
 		s.connect, s.preflight, s.takeLock, s.plan, s.identify, s.create, s.claim, s.createTables, s.collectGarbage, s.selfCheck, s.openStream,
 	} {

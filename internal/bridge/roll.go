@@ -25,6 +25,7 @@ func (s *session) roll(ctx context.Context) ([]Rolled, error) {
 	if err != nil {
 		return nil, err
 	}
+	began := time.Now()
 	var rolled []Rolled
 	for _, t := range s.tables {
 		state, ok := s.mark.Tables[t.sql.Name]
@@ -45,7 +46,11 @@ func (s *session) roll(ctx context.Context) ([]Rolled, error) {
 	if len(rolled) == 0 {
 		return nil, nil
 	}
-	return rolled, s.publish(ctx, step)
+	if err := s.publish(ctx, step); err != nil {
+		return nil, err
+	}
+	s.seen.Rolled(time.Since(began))
+	return rolled, nil
 }
 
 func describeRoll(t *sql.Table, before splitdate.Table, d splitdate.Delta) Rolled {

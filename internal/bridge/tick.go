@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -22,6 +23,7 @@ func (s *session) commit(ctx context.Context) error {
 	if s.tick.big {
 		return nil
 	}
+	began := time.Now()
 	step := splitdate.Step{LSN: s.tick.position, CommitTime: s.tick.commitTime, Deltas: map[string]splitdate.Delta{}, Add: map[string]splitdate.Table{}}
 	changed := s.changed()
 	deltas := make([]splitdate.Delta, len(changed))
@@ -44,11 +46,14 @@ func (s *session) commit(ctx context.Context) error {
 		return err
 	}
 	if len(changed) == 0 && len(step.Add) == 0 && step.LSN <= s.mark.LSN {
+		s.seen.Ticked(0, false, nil)
 		return nil
 	}
 	if err := s.publish(ctx, step); err != nil {
 		return err
 	}
+	s.seen.Ticked(time.Since(began), true, s.tick.commits)
+	s.tick.commits = s.tick.commits[:0]
 	for _, t := range changed {
 		s.applied(t)
 	}
@@ -132,6 +137,7 @@ func (s *session) publish(ctx context.Context, step splitdate.Step) error {
 	}
 	s.keeper.published(s.mark, next, now)
 	s.mark = next
+	s.seen.Published(next)
 	if s.opts.CheckInvariants {
 		return s.checkInvariants(ctx, step)
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/tidemark-db/tidemark/internal/config"
 	"github.com/tidemark-db/tidemark/internal/engine"
 	"github.com/tidemark-db/tidemark/internal/fault"
+	"github.com/tidemark-db/tidemark/internal/observe"
 	"github.com/tidemark-db/tidemark/internal/warehouse"
 	"github.com/tidemark-db/tidemark/splitdate"
 )
@@ -40,6 +41,7 @@ type Options struct {
 	Progress io.Writer     // told when a server is fetched
 	Warnings io.Writer     // gets the bridge's warnings and errors, which its log file has too
 	LogLevel zerolog.Level // of the log file
+	Build    observe.Build // of this binary
 
 	size shopSize // of a new shop; the zero value is defaultSize
 }
@@ -167,7 +169,7 @@ func (d *demo) run(ctx context.Context) error {
 	group, inner := errgroup.WithContext(live)
 	work := newWorkload(d.shop, d.opts.Rate)
 	probe := newProber(work, d.users)
-	group.Go(func() error { return bridge.New(d.cfg, d.log, bridge.Options{}).Run(inner) })
+	group.Go(func() error { return bridge.New(d.cfg, d.log, bridge.Options{Build: d.opts.Build}).Run(inner) })
 	group.Go(func() error { return d.watchServers(inner) })
 	group.Go(func() error {
 		defer stop()
@@ -280,6 +282,7 @@ func (d *demo) places() places {
 		Postgres: d.postgres.DSN(database), PostgresVersion: engine.DefaultPostgres,
 		ClickHouse: d.clickhouse.DSN(database), ClickHouseVersion: engine.DefaultClickHouse,
 		HTTP:   fmt.Sprintf("http://127.0.0.1:%d", d.clickhouse.HTTPPort()),
+		Page:   "http://" + d.cfg.HTTP.Listen,
 		Config: d.folder.configPath(), Log: d.folder.logPath(),
 		Window: spoken(d.opts.RTWindow), For: spoken(d.opts.For), Rate: d.opts.Rate,
 	}

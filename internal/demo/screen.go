@@ -115,7 +115,8 @@ func (a *aboveWriter) Write(p []byte) (n int, err error) {
 type places struct {
 	Postgres, PostgresVersion     string
 	ClickHouse, ClickHouseVersion string
-	HTTP                          string
+	HTTP                          string // of ClickHouse
+	Page                          string // the status page
 	Config, Log                   string
 	Window, For                   string
 	Rate                          int

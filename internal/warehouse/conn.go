@@ -139,6 +139,11 @@ func Array[T ~uint64](items []T) string {
 	return b.String()
 }
 
+// OnProgress returns a context whose statements report the rows that the server has read since the last report.
+func OnProgress(ctx context.Context, report func(rows int64)) context.Context {
+	return clickhouse.Context(ctx, clickhouse.WithProgress(func(p *clickhouse.Progress) { report(int64(p.Rows)) }))
+}
+
 func (c *Conn) context(ctx context.Context, p Params) context.Context {
 	prefix := c.TermPrefix()
 	if c.term.Load() == 0 {

@@ -1,0 +1,95 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tidemark-db/tidemark/internal/bridge"
+	"github.com/tidemark-db/tidemark/internal/rig"
+)
+
+// served is a configuration file whose bridge serves at the returned address.
+func served(t *testing.T, r *rig.Rig, more string) (file, url string) {
+	t.Helper()
+	address := freeAddress(t)
+	return write(t, strings.Replace(read(t, r.ConfigFile(more)), `listen: ""`, "listen: "+address, 1)), "http://" + address
+}
+
+// TestPage looks at the status page in a browser: what it says, a resync from begin to end, and that it says nothing wrong.
+func TestPage(t *testing.T) {
+	r := shop(t)
+	file, url := served(t, r, "schedule: {resync: \"\"}"+shopTables)
+	b := r.Run(file, bridge.Options{})
+	page := rig.Browse(t, url)
+	r.WaitLSN(2)
+	awaitText(t, r, page, "#state", "running")
+	awaitText(t, r, page, "[data-table='public.sales']", "10 rows")
+	awaitText(t, r, page, "[data-table='public.stores']", "mirrored")
+	screenshots(t, page, "quiet")
+
+	// Late changes, without a reload.
+	execute(t, r, "UPDATE sales SET note = 'late' WHERE id IN (SELECT id FROM sales ORDER BY id DESC LIMIT 3)")
+	awaitText(t, r, page, "[data-table='public.sales'] .late", "3")
+	awaitText(t, r, page, "[data-table='public.sales'] .facts", "partitions dirty")
+	awaitText(t, r, page, "#asof", "as of 20")
+	r.Eventually(30*time.Second, "points of the charts", func(context.Context) error {
+		if drawn := page.Number("document.querySelectorAll('#charts path[d^=M]').length"); drawn < 6 {
+			return fmt.Errorf("%d lines", drawn)
+		}
+		return nil
+	})
+	if _, err := b.Resync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	awaitText(t, r, page, "[data-job=fold][data-state=done]", "fold public.sales")
+	awaitText(t, r, page, "[data-table='public.sales'] .late", "LATE\n0")
+	screenshots(t, page, "folded")
+
+	for _, said := range page.Said() {
+		t.Errorf("the console says %s", said)
+	}
+	for _, request := range page.Requests() {
+		if !strings.HasPrefix(request, url+"/") && !strings.HasPrefix(request, "data:") {
+			t.Errorf("the page asked for %s", request)
+		}
+	}
+	_ = b.Stop()
+	awaitText(t, r, page, "#state", "the bridge does not answer")
+}
+
+func awaitText(t *testing.T, r *rig.Rig, page *rig.Page, selector, want string) {
+	t.Helper()
+	r.Eventually(30*time.Second, fmt.Sprintf("%q in %s", want, selector), func(context.Context) error {
+		if text := page.Text(selector); !strings.Contains(text, want) {
+			return errors.New(text)
+		}
+		return nil
+	})
+}
+
+// screenshots takes pictures in the sizes and colours that people use, where TIDEMARK_SCREENSHOTS names a folder for them,
+// and sees that nothing needs sideways scrolling in any.
+func screenshots(t *testing.T, page *rig.Page, name string) {
+	t.Helper()
+	for _, width := range []int64{375, 1280} {
+		for _, colours := range []string{"light", "dark"} {
+			page.Screen(width, colours)
+			if overflow := page.Number("document.documentElement.scrollWidth - document.documentElement.clientWidth"); overflow > 0 {
+				t.Errorf("at a width of %d the page is %d pixels too wide", width, overflow)
+			}
+			png := page.Screenshot()
+			if dir := os.Getenv("TIDEMARK_SCREENSHOTS"); dir != "" {
+				file := filepath.Join(dir, fmt.Sprintf("%s-%d-%s.png", name, width, colours))
+				if err := os.WriteFile(file, png, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}

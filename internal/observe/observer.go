@@ -1,0 +1,172 @@
+package observe
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tidemark-db/tidemark/internal/config"
+	"github.com/tidemark-db/tidemark/internal/fault"
+	"github.com/tidemark-db/tidemark/splitdate"
+)
+
+// Table is a configured table as the bridge knows it.
+type Table struct {
+	Name      string                        // schema.table
+	View      string                        // its name in the mark
+	Partition func(splitdate.Instant) int64 // numbers the partition of HISTORIC that an instant belongs to
+}
+
+// Source is what PostgreSQL says of the slot and of itself.
+type Source struct {
+	Slot          string        `json:"slot"`
+	WALStatus     string        `json:"wal_status"` // reserved, extended, unreserved, lost, or missing where there is no slot
+	Active        bool          `json:"active"`     // somebody reads the slot
+	RetainedBytes int64         `json:"retained_bytes"`
+	End           splitdate.LSN `json:"-"` // of the WAL
+}
+
+// Failure is an error that ended a session.
+type Failure struct {
+	At    time.Time `json:"at"`
+	Kind  string    `json:"kind"` // names the heading of the runbook
+	Error string    `json:"error"`
+	Try   string    `json:"try"`
+	Over  bool      `json:"over"` // the bridge works again
+}
+
+// failuresKept is how many failures the page lists.
+const failuresKept = 10
+
+// Observer is safe for concurrent use.
+type Observer struct {
+	build   Build
+	now     func() time.Time
+	started time.Time
+	metrics *metrics
+
+	mu       sync.Mutex
+	patience time.Duration // the longest time between two ticks of a bridge that is well
+	working  bool          // a session is open
+	begun    time.Time     // of the session
+	tables   []Table
+	mark     splitdate.Mark
+	marked   time.Time            // when mark was published
+	ticked   time.Time            // when the last tick ended
+	source   Source               // as PostgreSQL said at sourced
+	sourced  time.Time            // zero: never
+	proven   map[string]time.Time // since when every partition of a table is proven
+	jobs     []*Job               // running ones, and the latest that ended
+	failures []Failure            // the newest last
+	chart    chart
+}
+
+// Build says which binary this is.
+type Build struct{ Version, Revision, Go string }
+
+// New returns the observer of a bridge that is starting.
+func New(build Build) *Observer {
+	o := &Observer{build: build, now: time.Now, started: time.Now(), proven: map[string]time.Time{}}
+	o.metrics = newMetrics(o)
+	return o
+}
+
+// leastPatience is how old the last tick may be, at least, before a bridge counts as not ready.
+const leastPatience = 30 * time.Second
+
+// Began says that a session works on the tables, a tick at a time. What failed before it is over.
+func (o *Observer) Began(tables []Table, mark splitdate.Mark, tick time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.working, o.begun, o.ticked = true, o.now(), o.now()
+	o.tables, o.mark, o.patience = tables, mark, max(leastPatience, 3*tick)
+	for i := range o.failures {
+		o.failures[i].Over = true
+	}
+}
+
+// Ended says that the session ended; err is nil when it was asked to.
+func (o *Observer) Ended() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.working = false
+}
+
+// Failed counts an error, and keeps it for the page. Errors that repeat are one failure.
+func (o *Observer) Failed(kind string, err error) {
+	o.metrics.errors.WithLabelValues(kind).Inc()
+	f := Failure{At: o.now(), Kind: kind, Error: config.RedactText(err.Error()), Try: fault.Try(err)}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n := len(o.failures); n > 0 && !o.failures[n-1].Over && o.failures[n-1].Kind == kind {
+		o.failures = o.failures[:n-1]
+	}
+	o.failures = append(o.failures, f)
+	if extra := len(o.failures) - failuresKept; extra > 0 {
+		o.failures = slices.Delete(o.failures, 0, extra)
+	}
+}
+
+// Received counts what the stream delivered.
+func (o *Observer) Received(changes, bytes int) {
+	o.metrics.changes.Add(float64(changes))
+	o.metrics.bytes.Add(float64(bytes))
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.chart.at(o.now()).changes += changes
+}
+
+// Published takes the mark that queries see from now on.
+func (o *Observer) Published(m splitdate.Mark) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mark, o.marked = m, o.now()
+}
+
+// Ticked takes note of a tick: how long it took, and the commit times of the transactions that its mark shows first, in
+// the order of the stream. A tick that had nothing to publish only shows that the bridge is well.
+func (o *Observer) Ticked(took time.Duration, published bool, commits []time.Time) {
+	now := o.now()
+	for _, at := range commits {
+		o.metrics.freshness.Observe(age(now, at))
+	}
+	if published {
+		o.metrics.ticks.Observe(took.Seconds())
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ticked = now
+	if published {
+		o.chart.at(now).tick(took, now, commits)
+	}
+}
+
+// age is in seconds, and never negative: the clocks of two machines differ.
+func age(now, at time.Time) float64 { return max(0, now.Sub(at).Seconds()) }
+
+// Looked takes what PostgreSQL said of the slot.
+func (o *Observer) Looked(s Source) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if s.WALStatus == NoSlot && o.mark.LSN == 0 {
+		return // a first start has yet to make it
+	}
+	o.source, o.sourced = s, o.now()
+	p := o.chart.at(o.now())
+	p.retained, p.lag = s.RetainedBytes, o.lag()
+}
+
+// lag is the WAL that PostgreSQL has and the newest mark has not, in bytes.
+func (o *Observer) lag() int64 {
+	if o.mark.LSN == 0 || o.source.End < o.mark.LSN {
+		return 0
+	}
+	return int64(o.source.End - o.mark.LSN)
+}
+
+// Proven says that every partition of a table was compared with PostgreSQL since the given time, and was equal.
+func (o *Observer) Proven(table string, since time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.proven[table] = since
+}
