@@ -23,9 +23,11 @@ type Column struct {
 	TypeName    string // as format_type prints it, with its modifier
 	BaseTypeOID uint32 // TypeOID after resolving domains
 	BaseTypeMod int32
-	ElemTypeOID uint32 // of the base type when it is an array, else 0
-	Enum        bool   // the base type is an enum
-	NotNull     bool   // declared and validated
+	ElemTypeOID uint32 // of the elements when the base type is an array, after resolving domains; else 0
+	ElemTypeMod int32
+	Dimensions  int  // as declared; PostgreSQL holds no value to it
+	Enum        bool // the base type is an enum, or an array of one
+	NotNull     bool // declared and validated
 	Generated   bool
 }
 
@@ -139,7 +141,7 @@ func readColumns(ctx context.Context, conn *pgx.Conn, publication string, tables
 	var c Column
 	_, err = pgx.ForEachRow(rows, []any{
 		&oid, &c.Name, &c.Number, &c.TypeOID, &c.TypeMod, &c.TypeName, &c.BaseTypeOID, &c.BaseTypeMod, &c.ElemTypeOID,
-		&c.Enum, &c.NotNull, &c.Generated,
+		&c.ElemTypeMod, &c.Dimensions, &c.Enum, &c.NotNull, &c.Generated,
 	}, func() error {
 		if t := byOID[oid]; t != nil { // a table published between the two statements comes with the next reading
 			t.Columns = append(t.Columns, c)

@@ -6,11 +6,17 @@ import (
 	"testing"
 )
 
+// firstUserOID is PostgreSQL's FirstNormalObjectId: types from here on have other numbers in each database.
+const firstUserOID = 16384
+
 func describe(t Table) string {
 	lines := []string{fmt.Sprintf("%s key=%v deferrable=%v identity=%c partitioned=%v filter=%q", t.FullName(), t.Key, t.KeyDeferrable,
 		t.ReplicaIdentity, t.Partitioned, t.RowFilter)}
 	for _, c := range t.Columns {
 		line := fmt.Sprintf("  %s %s base=%d/%d elem=%d", c.Name, c.TypeName, c.BaseTypeOID, c.BaseTypeMod, c.ElemTypeOID)
+		if c.BaseTypeOID >= firstUserOID {
+			line = strings.Replace(line, fmt.Sprintf("base=%d", c.BaseTypeOID), "base=user", 1)
+		}
 		for _, flag := range []struct {
 			on   bool
 			name string
@@ -19,8 +25,12 @@ func describe(t Table) string {
 				line += flag.name
 			}
 		}
+		if c.ElemTypeOID != 0 {
+			line += fmt.Sprintf("/%d dimensions=%d", c.ElemTypeMod, c.Dimensions)
+		}
 		if c.Enum {
-			line = strings.Replace(line, fmt.Sprintf("base=%d", c.BaseTypeOID), "enum", 1)
+			line = strings.Replace(line, "base=user", "enum", 1)
+			line = strings.Replace(line, fmt.Sprintf("elem=%d/", c.ElemTypeOID), "elem=enum/", 1)
 		}
 		lines = append(lines, line)
 	}
@@ -30,7 +40,8 @@ func describe(t Table) string {
 func TestCatalog(t *testing.T) {
 	onEach(t, func(s *source) {
 		s.exec("CREATE TYPE mood AS ENUM ('a')", "CREATE DOMAIN price AS numeric(12, 2)", "CREATE DOMAIN net AS price NOT NULL", "CREATE DOMAIN feeling AS mood",
-			`CREATE TABLE t (b text NOT NULL, dropped int, id bigint, n net, f feeling, m mood, v varchar(10), nums numeric(5, 1)[],
+			"CREATE DOMAIN feelings AS feeling[]",
+			`CREATE TABLE t (b text NOT NULL, dropped int, id bigint, n net, f feeling, m mood, v varchar(10), nums numeric(5, 1)[], ns net[], fs feelings, grid int[][], boxes box[], vector int2vector,
 			 g int GENERATED ALWAYS AS (1) STORED, PRIMARY KEY (id, b))`, "ALTER TABLE t DROP dropped",
 			"CREATE TABLE hidden (id int PRIMARY KEY, secret text, open text)",
 			"CREATE TABLE indexed (id int PRIMARY KEY, a int NOT NULL, b int)", "CREATE UNIQUE INDEX i ON indexed (a) INCLUDE (b)",
@@ -60,7 +71,12 @@ public.t key=[b id] deferrable=false identity=d partitioned=false filter=""
   f public.feeling enum/-1 elem=0
   m public.mood enum/-1 elem=0
   v character varying(10) base=1043/14 elem=0
-  nums numeric(5,1)[] base=1231/327685 elem=1700`)
+  nums numeric(5,1)[] base=1231/327685 elem=1700/327685 dimensions=1
+  ns public.net[] base=user/-1 elem=1700/786438 dimensions=1
+  fs public.feelings enum/-1 elem=enum/-1 dimensions=1
+  grid integer[] base=1007/-1 elem=23/-1 dimensions=2
+  boxes box[] base=1020/-1 elem=0
+  vector int2vector base=22/-1 elem=0`)
 		if parted := s.table("public.parted"); parted.EstimatedRows != 1000 || parted.Pages == 0 {
 			t.Errorf("size of the partitioned table: %d rows, %d pages", parted.EstimatedRows, parted.Pages)
 		}

@@ -1,7 +1,7 @@
 CREATE TABLE IF NOT EXISTS {{.Name}}
 (
 {{- range .Columns}}
-    {{ident .Name}} {{.Type.Name}},
+    {{ident .Name}} {{.Type.Name}}{{with .Codec}} CODEC({{.}}){{end}},
 {{- end}}
     `_chunk` UInt64
 {{- if .KeyIndex}},

@@ -13,7 +13,7 @@ var rewrite = flag.Bool("rewrite", false, "rewrite the golden files")
 // column maps a PostgreSQL type as the bridge does.
 func column(t *testing.T, name string, oid uint32, typmod int32, notNull bool) Column {
 	t.Helper()
-	typ, err := MapType(SourceColumn{Name: name, TypeOID: oid, TypeMod: typmod, TypeName: "t", NotNull: notNull}, "America/New_York", "")
+	typ, err := MapType(SourceColumn{Name: name, TypeOID: oid, TypeMod: typmod, TypeName: "t", NotNull: notNull}, "America/New_York", Override{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,6 +26,7 @@ const oidText = 25
 func goldenTables(t *testing.T) map[string]TableConfig {
 	id := column(t, "id", oidInt8, -1, true)
 	price := column(t, "price", oidNumeric, 12<<16|2+4, true)
+	id.Codec = "Delta, ZSTD(1)"
 	at := column(t, "created_at", oidTimestampTZ, -1, true)
 	local := column(t, "mtime", oidTimestamp, -1, false)
 	day := column(t, "day", oidDate, -1, true)

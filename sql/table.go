@@ -8,8 +8,9 @@ import (
 
 // Column is a column of a published table with its ClickHouse type.
 type Column struct {
-	Name string
-	Type Type
+	Name  string
+	Type  Type
+	Codec string // the arguments of CODEC; "" for ClickHouse's default
 
 	// ExactFrom is when ClickHouse's zone database begins to agree with ours on the zone of a timestamp without one; the
 	// zero time is always.

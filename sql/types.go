@@ -2,7 +2,6 @@ package sql
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -12,11 +11,13 @@ import (
 // SourceColumn is what the mapping needs to know of a PostgreSQL column.
 type SourceColumn struct {
 	Name     string
-	TypeOID  uint32 // after domains are resolved to their base type
+	TypeOID  uint32 // after domains are resolved to their base type; of an array, that of its elements
 	TypeMod  int32  // pg_attribute.atttypmod, -1 for none
 	TypeName string // as format_type prints it, for messages
 	Enum     bool
+	Array    bool // declared with one dimension
 	NotNull  bool
+	Key      bool // part of the table's key
 }
 
 // Kind says how PostgreSQL's text of a value is read and what ClickHouse stores for it.
@@ -44,6 +45,7 @@ const (
 	KindDate32      // Date32
 	KindTimestamp   // DateTime64(6, zone) of a wall clock that is read in Zone
 	KindTimestampTZ // DateTime64(6, zone) of an instant; Zone only shows it
+	KindArray       // Array(Elem) of an array with one dimension that begins at 1, or with none
 )
 
 // Type is the ClickHouse type of a column and how PostgreSQL's text of it is read. Two types are the same when Name and
@@ -53,10 +55,33 @@ type Type struct {
 	Kind     Kind
 	Nullable bool
 
-	Precision, Scale int // of a Decimal
+	Precision, Scale int   // of a Decimal; Scale is also the number of a DateTime64's digits
+	Elem             *Type // of an Array
+
+	// Lossy lets a Decimal round and a DateTime64 cut what it has no digits for, and an Array without elements stand for NULL.
+	Lossy bool
+	// OutOfRange says what becomes of a value beyond the type's range.
+	OutOfRange OutOfRange
 
 	// Zone is the zone of a DateTime64; of a Date or Date32 it is the zone in whose midnight the day begins.
 	Zone *time.Location
+}
+
+// OutOfRange is what becomes of values beyond a type's range.
+type OutOfRange string
+
+// What may become of them. NaN has no nearest value, so Clamp refuses it.
+const (
+	RefuseOutOfRange OutOfRange = ""
+	Clamp            OutOfRange = "clamp" // the nearest value of the type
+	NullOutOfRange   OutOfRange = "null"
+)
+
+// Override is what the configuration says of a column's type.
+type Override struct {
+	Type       string // ClickHouse's; "" for the default
+	Lossy      bool   // the type may be one that does not hold every value exactly
+	OutOfRange OutOfRange
 }
 
 // DateColumn says whether a column of this type can be a table's date column.
@@ -76,6 +101,7 @@ const (
 	oidInt8        = 20
 	oidInt2        = 21
 	oidInt4        = 23
+	oidOID         = 26
 	oidFloat4      = 700
 	oidFloat8      = 701
 	oidDate        = 1082
@@ -85,16 +111,21 @@ const (
 	oidUUID        = 2950
 )
 
-// maxDecimalPrecision is ClickHouse's.
-const maxDecimalPrecision = 76
+const (
+	maxDecimalPrecision = 76 // ClickHouse's
+	maxDigits           = 6  // of PostgreSQL's timestamps
+)
 
-// MapType returns the ClickHouse type of a PostgreSQL column: the smallest that holds every value exactly. zone is the
-// configured source.time_zone ("" for none), override the configured type of this column ("" for none).
+// MapType returns the ClickHouse type of a PostgreSQL column: the smallest that holds every value exactly, or is checked
+// value by value. zone is the configured source.time_zone ("" for none).
+//
+// A column that may be NULL is no Array by itself, because ClickHouse's Array has no NULL. Keys are compared in ClickHouse,
+// so they have types whose equal values have equal texts, and no Array: floats (NaN, -0) stay text.
 //
 // A timestamp without zone is read in the zone of its ClickHouse type, which is named in the type so that ClickHouse
 // shows the wall clock that PostgreSQL shows; without a configured zone that is UTC, its face value. Zones are checked
 // against Go's zone database: a binary that must not depend on the machine's imports time/tzdata.
-func MapType(c SourceColumn, zone, override string) (Type, error) {
+func MapType(c SourceColumn, zone string, o Override) (Type, error) {
 	if zone == "" {
 		zone = "UTC"
 	}
@@ -102,15 +133,26 @@ func MapType(c SourceColumn, zone, override string) (Type, error) {
 	if err != nil {
 		return Type{}, fault.New("set source.time_zone to an IANA name like Europe/Berlin", "map column %s: %w", c.Name, err)
 	}
-	if override != "" {
-		return overrideType(c, loc, override)
+	t, nullable := defaultType(c, loc), !c.NotNull
+	if o.Type != "" {
+		if t, nullable, err = overrideType(c, loc, o); err != nil {
+			return Type{}, err
+		}
 	}
-	return finish(defaultType(c, loc), !c.NotNull), nil
+	if err := checkOutOfRange(c, t, o.OutOfRange); err != nil {
+		return Type{}, err
+	}
+	return finish(t.withOutOfRange(o.OutOfRange), nullable || o.OutOfRange == NullOutOfRange), nil
 }
 
 // defaultType is the type without Nullable.
 func defaultType(c SourceColumn, loc *time.Location) Type {
-	if c.Enum {
+	switch {
+	case c.Array && (!c.NotNull || c.Key || dotted(c.Name)), c.Key && isFloat(c.TypeOID):
+		return Type{Kind: KindString}
+	case c.Array:
+		return arrayOf(elementType(c, loc))
+	case c.Enum:
 		return Type{Kind: KindLowCardinality}
 	}
 	switch c.TypeOID {
@@ -133,15 +175,33 @@ func defaultType(c SourceColumn, loc *time.Location) Type {
 	case oidDate:
 		return Type{Kind: KindDate32, Zone: loc}
 	case oidTimestamp:
-		return Type{Kind: KindTimestamp, Zone: loc}
+		return Type{Kind: KindTimestamp, Scale: maxDigits, Zone: loc}
 	case oidTimestampTZ:
-		return Type{Kind: KindTimestampTZ, Zone: time.UTC}
+		return Type{Kind: KindTimestampTZ, Scale: maxDigits, Zone: time.UTC}
 	case oidBytea:
 		return Type{Kind: KindBytes}
 	default:
 		return Type{Kind: KindString}
 	}
 }
+
+// dotted names of Arrays are columns of one Nested to ClickHouse, whose sizes must be equal.
+func dotted(name string) bool { return strings.Contains(name, ".") }
+
+func isFloat(oid uint32) bool { return oid == oidFloat4 || oid == oidFloat8 }
+
+// elementType is that of an array's elements, any of which PostgreSQL lets be NULL. An enum's are plain: ClickHouse keeps
+// one dictionary for an array's elements and their NULLs, which is not worth it.
+func elementType(c SourceColumn, loc *time.Location) Type {
+	c.Array, c.Key = false, false
+	t := defaultType(c, loc)
+	if t.Kind == KindLowCardinality {
+		t.Kind = KindString
+	}
+	return finish(t, true)
+}
+
+func arrayOf(elem Type) Type { return Type{Kind: KindArray, Elem: &elem} }
 
 // numericType reads numeric's type modifier: precision in the high half, scale as 11 signed bits, both after an offset
 // of 4. What no Decimal can be declared for stays PostgreSQL's text.
@@ -173,156 +233,6 @@ func loadZone(name string) (*time.Location, error) {
 	return loc, nil
 }
 
-// choices are the overrides that hold every value of a source type exactly, or are checked value by value.
-type choices struct {
-	what  string // for the message
-	names []string
-}
-
-const (
-	anyDecimal = "Decimal(p, s)"
-	anyZone    = "DateTime64(6, '<zone>')"
-)
-
-func overridesOf(c SourceColumn) choices {
-	if c.Enum {
-		return choices{"an enum", []string{"LowCardinality(String)", "String"}}
-	}
-	switch c.TypeOID {
-	case oidInt2, oidInt4, oidInt8:
-		return choices{"an integer", []string{"Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64", "String"}}
-	case oidNumeric:
-		return choices{"a numeric", []string{anyDecimal, "String"}}
-	case oidTimestamp, oidTimestampTZ:
-		return choices{"a timestamp", []string{anyZone, "String"}}
-	case oidDate:
-		return choices{"a date", []string{"Date32", "Date", "String"}}
-	case oidBool:
-		return choices{"a boolean", []string{"Bool", "String"}}
-	case oidFloat4:
-		return choices{"a real", []string{"Float32", "String"}}
-	case oidFloat8:
-		return choices{"a double precision", []string{"Float64", "String"}}
-	case oidUUID:
-		return choices{"a uuid", []string{"UUID", "String"}}
-	case oidBytea:
-		return choices{"a bytea", []string{"String"}}
-	default:
-		return choices{"text", []string{"String", "LowCardinality(String)"}}
-	}
-}
-
-func (ch choices) has(name string) bool {
-	for _, n := range ch.names {
-		if n == name {
-			return true
-		}
-	}
-	return false
-}
-
-// overrideType takes Nullable(…) on a NOT NULL column too: it is how one prepares for a later DROP NOT NULL.
-func overrideType(c SourceColumn, loc *time.Location, text string) (Type, error) {
-	ch := overridesOf(c)
-	refuse := func(why string) error {
-		return fault.New("use one of "+strings.Join(ch.names, ", ")+", or remove the entry",
-			"type %q of column %s: %s, which is %s in PostgreSQL (%s)", text, c.Name, why, ch.what, c.TypeName)
-	}
-	base, nullable := unwrapNullable(compact(text))
-	t, form, err := parseType(base)
-	if err != nil {
-		return Type{}, refuse(err.Error())
-	}
-	if !ch.has(form) {
-		return Type{}, refuse("cannot hold the column exactly")
-	}
-	return finish(fitSource(t, c, loc), nullable || !c.NotNull), nil
-}
-
-// fitSource completes a parsed type with what only the source column tells.
-func fitSource(t Type, c SourceColumn, loc *time.Location) Type {
-	switch {
-	case t.Kind == KindTimestamp && c.TypeOID == oidTimestampTZ:
-		t.Kind = KindTimestampTZ
-	case t.Kind == KindString && c.TypeOID == oidBytea:
-		t.Kind = KindBytes
-	case t.Kind == KindDate, t.Kind == KindDate32:
-		t.Zone = loc
-	}
-	return t
-}
-
-// compact drops white space, which no accepted type needs.
-func compact(text string) string { return strings.Join(strings.Fields(text), "") }
-
-// unwrapNullable takes Nullable off X, from Nullable(X) and from LowCardinality(Nullable(X)).
-func unwrapNullable(text string) (base string, nullable bool) {
-	if inner, ok := unwrap(text, "Nullable"); ok {
-		return inner, true
-	}
-	if inner, ok := unwrap(text, "LowCardinality"); ok {
-		if inner, ok = unwrap(inner, "Nullable"); ok {
-			return "LowCardinality(" + inner + ")", true
-		}
-	}
-	return text, false
-}
-
-func unwrap(text, name string) (string, bool) {
-	inner, ok := strings.CutPrefix(text, name+"(")
-	if !ok {
-		return "", false
-	}
-	return strings.CutSuffix(inner, ")")
-}
-
-// parseType reads a type without white space and without Nullable; form is its entry in choices.
-func parseType(text string) (t Type, form string, err error) {
-	if args, ok := unwrap(text, "Decimal"); ok {
-		t, err = parseDecimalType(args)
-		return t, anyDecimal, err
-	}
-	if args, ok := unwrap(text, "DateTime64"); ok {
-		t, err = parseTimeType(args)
-		return t, anyZone, err
-	}
-	for kind, name := range kindNames {
-		if name == text {
-			return Type{Kind: kind}, name, nil
-		}
-	}
-	return Type{}, "", fmt.Errorf("is not a type that tidemark writes")
-}
-
-func parseDecimalType(args string) (Type, error) {
-	p, s, _ := strings.Cut(args, ",")
-	precision, err := strconv.Atoi(p)
-	if err != nil || precision < 1 || precision > maxDecimalPrecision {
-		return Type{}, fmt.Errorf("needs a precision from 1 to %d", maxDecimalPrecision)
-	}
-	scale, err := strconv.Atoi(s)
-	if err != nil || scale < 0 || scale > precision {
-		return Type{}, fmt.Errorf("needs a scale from 0 to its precision")
-	}
-	return Type{Kind: KindDecimal, Precision: precision, Scale: scale}, nil
-}
-
-func parseTimeType(args string) (Type, error) {
-	digits, quoted, _ := strings.Cut(args, ",")
-	zone, ok := strings.CutPrefix(quoted, "'")
-	if ok {
-		zone, ok = strings.CutSuffix(zone, "'")
-	}
-	if digits != "6" || !ok {
-		return Type{}, fmt.Errorf("needs 6 digits and a zone in quotes")
-	}
-	loc, err := loadZone(zone)
-	if err != nil {
-		return Type{}, err
-	}
-	return Type{Kind: KindTimestamp, Zone: loc}, nil
-}
-
 // kindNames are the types that have no parameters.
 var kindNames = map[Kind]string{
 	KindString:         "String",
@@ -347,6 +257,9 @@ var kindNames = map[Kind]string{
 func finish(t Type, nullable bool) Type {
 	t.Nullable = nullable
 	switch {
+	case t.Kind == KindArray: // it has no NULL
+		t.Nullable = false
+		t.Name = "Array(" + t.Elem.Name + ")"
 	case t.Kind == KindLowCardinality && nullable: // the one type that takes Nullable inside
 		t.Name = "LowCardinality(Nullable(String))"
 	case nullable:
@@ -362,7 +275,7 @@ func baseName(t Type) string {
 	case KindDecimal:
 		return fmt.Sprintf("Decimal(%d, %d)", t.Precision, t.Scale)
 	case KindTimestamp, KindTimestampTZ:
-		return fmt.Sprintf("DateTime64(6, '%s')", t.Zone)
+		return fmt.Sprintf("DateTime64(%d, '%s')", t.Scale, t.Zone)
 	case KindBytes:
 		return kindNames[KindString]
 	default:

@@ -1,10 +1,12 @@
 -- Generated columns are published from version 18 on, and only then do attnames tell which.
+-- An array has the type of its elements in a type whose array type it is (int2vector is none), and that prints a comma
+-- between them.
 WITH RECURSIVE domain AS (
-    SELECT oid AS start, oid AS type, -1 AS typmod, typtype, typbasetype, typtypmod
+    SELECT oid AS start, oid AS type, -1 AS typmod, 0 AS ndims, typtype, typbasetype, typtypmod, typndims
     FROM pg_catalog.pg_type
     WHERE typtype = 'd'
     UNION ALL
-    SELECT d.start, t.oid, d.typtypmod, t.typtype, t.typbasetype, t.typtypmod
+    SELECT d.start, t.oid, d.typtypmod, d.typndims, t.typtype, t.typbasetype, t.typtypmod, t.typndims
     FROM domain d
     JOIN pg_catalog.pg_type t ON t.oid = d.typbasetype
     WHERE d.typtype = 'd'
@@ -17,8 +19,10 @@ SELECT c.oid,
        format_type(a.atttypid, a.atttypmod),
        base.oid,
        CASE WHEN d.start IS NULL THEN a.atttypmod ELSE d.typmod END,
-       CASE WHEN base.typcategory = 'A' THEN base.typelem ELSE 0::oid END,
-       base.typtype = 'e',
+       coalesce(element.oid, 0),
+       CASE WHEN e.start IS NOT NULL THEN e.typmod WHEN d.start IS NULL THEN a.atttypmod ELSE d.typmod END,
+       CASE WHEN d.start IS NULL THEN a.attndims ELSE d.ndims END,
+       coalesce(element.typtype, base.typtype) = 'e',
        a.attnotnull AND NOT EXISTS (
            SELECT FROM pg_catalog.pg_constraint k
            WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum] AND NOT k.convalidated),
@@ -29,6 +33,9 @@ JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN domain d ON d.start = a.atttypid AND d.typtype <> 'd'
 JOIN pg_catalog.pg_type base ON base.oid = coalesce(d.type, a.atttypid)
+LEFT JOIN pg_catalog.pg_type declared ON declared.oid = base.typelem AND declared.typarray = base.oid AND declared.typdelim = ','
+LEFT JOIN domain e ON e.start = declared.oid AND e.typtype <> 'd'
+LEFT JOIN pg_catalog.pg_type element ON element.oid = coalesce(e.type, declared.oid)
 WHERE p.pubname = $1
   AND coalesce(to_jsonb(p) -> 'attnames' ? a.attname, true)
   AND (a.attgenerated = '' OR current_setting('server_version_num')::int >= 180000)

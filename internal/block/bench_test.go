@@ -24,7 +24,7 @@ func benchmarkTypes(tb testing.TB) []sql.Type {
 		{TypeOID: oidText},
 		{TypeOID: oidFloat8, NotNull: true},
 	} {
-		typ, err := sql.MapType(c, "Europe/Berlin", "")
+		typ, err := sql.MapType(c, "Europe/Berlin", sql.Override{})
 		if err != nil {
 			tb.Fatal(err)
 		}

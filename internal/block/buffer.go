@@ -11,7 +11,8 @@ import (
 // buffer holds the values of one column as the native protocol lays them out.
 //
 // Fixed types: width bytes per row in data. Strings: length and bytes of each row in data, ends[i] behind row i.
-// LowCardinality: the row's dictionary entry as four bytes in data, 0 for NULL. nulls is one byte per row when typ is
+// LowCardinality: the row's dictionary entry as four bytes in data, 0 for NULL. Arrays: in data eight bytes of each row,
+// the number of elements up to its end; the elements are a column of their own. nulls is one byte per row when typ is
 // Nullable; it is not sent for a LowCardinality, whose entries tell.
 type buffer struct {
 	name  string
@@ -27,9 +28,21 @@ type buffer struct {
 
 	zone *zone       // of times and dates
 	dict *dictionary // of LowCardinality
+	elem *buffer     // of an Array
+
+	bounds  [2][]byte // the smallest and the largest value, where values beyond them are clamped
+	scratch []byte
 }
 
 func newBuffer(col Column) (buffer, error) {
+	c, err := plainBuffer(col)
+	if err == nil && col.Type.OutOfRange == sql.Clamp {
+		c.setBounds()
+	}
+	return c, err
+}
+
+func plainBuffer(col Column) (buffer, error) {
 	c := buffer{name: col.Name, typ: col.Type, zero: zeroFixed}
 	switch k := col.Type.Kind; k {
 	case sql.KindString:
@@ -60,6 +73,10 @@ func newBuffer(col Column) (buffer, error) {
 	case sql.KindTimestampTZ:
 		c.parse, c.width = appendTimestampTZ, 8
 		return c.inZone(col.ExactFrom)
+	case sql.KindArray:
+		elem, err := newBuffer(Column{Name: col.Name, Type: *col.Type.Elem, ExactFrom: col.ExactFrom})
+		c.parse, c.zero, c.width, c.elem = appendArray, zeroArray, 8, &elem
+		return c, err
 	default:
 		return c.integer()
 	}
@@ -90,6 +107,9 @@ func (c *buffer) bytes() int {
 	if c.dict != nil {
 		n += len(c.dict.data)
 	}
+	if c.elem != nil {
+		n += c.elem.bytes()
+	}
 	return n
 }
 
@@ -108,6 +128,9 @@ func (c *buffer) truncate(rows int) {
 	c.data = c.data[:end]
 	if c.typ.Nullable {
 		c.nulls = c.nulls[:rows]
+	}
+	if c.elem != nil {
+		c.elem.truncate(c.elements())
 	}
 }
 
@@ -131,9 +154,12 @@ func (c *buffer) instant(row int) int64 {
 	case sql.KindDate32:
 		return c.zone.dayStart(int64(int32(binary.LittleEndian.Uint32(at)))) * microsPerSecond
 	default:
-		return int64(binary.LittleEndian.Uint64(at))
+		return int64(binary.LittleEndian.Uint64(at)) * microsPerTick(c.typ)
 	}
 }
+
+// microsPerTick is what one unit of a DateTime64 stands for.
+func microsPerTick(t sql.Type) int64 { return int64(pow10[6-t.Scale]) }
 
 const (
 	secondsPerDay   = int64(24 * time.Hour / time.Second)

@@ -49,21 +49,23 @@ func NewBuilder(cols []Column) (*Builder, error) {
 // AppendText appends a value, given as PostgreSQL's text output. The text is copied. The error is a *ValueError.
 func (b *Builder) AppendText(col int, text []byte) error {
 	c := &b.cols[col]
-	if r := c.parse(c, text); r != nil {
+	if r := c.append(text); r != nil {
 		return c.refuse(r, text)
 	}
-	c.landed(0)
 	return nil
 }
 
-// AppendNull appends NULL, or returns a *ValueError when the type is not Nullable.
+// AppendNull appends NULL, or returns a *ValueError when the type is not Nullable. A lossy Array has no elements then.
 func (b *Builder) AppendNull(col int) error {
 	c := &b.cols[col]
-	if !c.typ.Nullable {
+	switch {
+	case c.typ.Nullable:
+		c.appendNull()
+	case c.elem != nil && c.typ.Lossy:
+		b.AppendZero(col)
+	default:
 		return c.refuseNull()
 	}
-	c.zero(c)
-	c.landed(1)
 	return nil
 }
 

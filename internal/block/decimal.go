@@ -37,16 +37,25 @@ func appendDecimal(c *buffer, text []byte) *refusal {
 	if len(whole) > c.typ.Precision-c.typ.Scale {
 		return refuseDigits
 	}
+	up := false
 	if len(fraction) > c.typ.Scale {
-		if len(bytes.TrimRight(fraction[c.typ.Scale:], "0")) > 0 {
+		rest := fraction[c.typ.Scale:]
+		if len(bytes.TrimRight(rest, "0")) > 0 && !c.typ.Lossy {
 			return refuseScale
 		}
+		up = rest[0] >= '5' // away from zero, as PostgreSQL rounds
 		fraction = fraction[:c.typ.Scale]
 	}
 	var v wide
 	v.addDigits(whole)
 	v.addDigits(fraction)
 	v.shift(c.typ.Scale - len(fraction))
+	if up {
+		if len(bytes.Trim(whole, "9")) == 0 && len(whole) == c.typ.Precision-c.typ.Scale && len(bytes.Trim(fraction, "9")) == 0 {
+			return refuseDigits
+		}
+		v.mulAdd(1, 1)
+	}
 	if negative {
 		v.negate()
 	}

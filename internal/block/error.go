@@ -33,26 +33,31 @@ func (e *ValueError) As(target any) bool {
 // refusal is why a column did not take a text. The hot path returns pointers to the variables below and allocates
 // nothing; the ValueError is made from one when it leaves the package.
 type refusal struct {
-	reason string
-	use    string // the type that would hold the value
+	reason  string
+	use     string // the type that would hold the value
+	outside bool   // the value is one of its PostgreSQL type, but beyond the range of the column's
 }
 
 var (
-	refuseNumber   = &refusal{"it is not written as PostgreSQL writes a number", "String"}
-	refuseFloat    = &refusal{"it is not written as PostgreSQL writes a float of this width", "String"}
-	refuseBool     = &refusal{"it is not written as PostgreSQL writes a boolean", "String"}
-	refuseUUID     = &refusal{"it is not written as PostgreSQL writes a uuid", "String"}
-	refuseBytea    = &refusal{"it is not written as PostgreSQL writes a bytea in hex", "String"}
-	refuseTime     = &refusal{"it is not written as PostgreSQL writes a date or time in ISO style", "String"}
-	refuseInt      = &refusal{"it is out of the type's range", "String"}
-	refuseSpecial  = &refusal{"a Decimal has no NaN and no infinity", "String"}
-	refuseDigits   = &refusal{"it has more digits before the point than the type", "String"}
-	refuseScale    = &refusal{"it has more digits after the point than the type", "String"}
-	refuseInfinity = &refusal{"ClickHouse has no infinite dates and times", "String"}
-	refuseRange    = &refusal{"it is outside the dates of the type, " + rangeDateTime, "String"}
-	refuseDate     = &refusal{"it is outside the dates of the type, " + rangeDate, "Date32"}
-	refuseGap      = &refusal{"the type's time zone has no such wall-clock time", "DateTime64(6, 'UTC')"}
-	refuseOffset   = &refusal{"ClickHouse does not show this time exactly in the type's time zone", "DateTime64(6, 'UTC')"}
+	refuseNumber     = &refusal{"it is not written as PostgreSQL writes a number", "String", false}
+	refuseFloat      = &refusal{"it is not written as PostgreSQL writes a float of this width", "String", false}
+	refuseBool       = &refusal{"it is not written as PostgreSQL writes a boolean", "String", false}
+	refuseUUID       = &refusal{"it is not written as PostgreSQL writes a uuid", "String", false}
+	refuseBytea      = &refusal{"it is not written as PostgreSQL writes a bytea in hex", "String", false}
+	refuseTime       = &refusal{"it is not written as PostgreSQL writes a date or time in ISO style", "String", false}
+	refuseInt        = &refusal{"it is out of the type's range", "String", true}
+	refuseSpecial    = &refusal{"a Decimal has no NaN and no infinity", "String", true}
+	refuseDigits     = &refusal{"it has more digits before the point than the type", "String", true}
+	refuseScale      = &refusal{"it has more digits after the point than the type", "String", false}
+	refuseInfinity   = &refusal{"ClickHouse has no infinite dates and times", "String", true}
+	refuseRange      = &refusal{"it is outside the dates of the type, " + rangeDateTime, "String", true}
+	refuseDate       = &refusal{"it is outside the dates of the type, " + rangeDate, "Date32", true}
+	refuseArray      = &refusal{"it is not written as PostgreSQL writes an array", "String", false}
+	refuseDimensions = &refusal{"an Array has one dimension", "String", false}
+	refuseLowerBound = &refusal{"an Array begins at 1", "String", false}
+	refuseElement    = &refusal{"its elements have no NULL", "", false}
+	refuseGap        = &refusal{"the type's time zone has no such wall-clock time", "DateTime64(6, 'UTC')", false}
+	refuseOffset     = &refusal{"ClickHouse does not show this time exactly in the type's time zone", "DateTime64(6, 'UTC')", false}
 )
 
 const (
@@ -61,23 +66,30 @@ const (
 )
 
 func (c *buffer) refuse(r *refusal, text []byte) *ValueError {
-	return &ValueError{
-		Column: c.name, Type: c.typ.Name, Value: shorten(text), Reason: r.reason,
-		Try: fmt.Sprintf("give the column another type in the table's columns.types, {%s: %q}, or correct the value in PostgreSQL",
-			c.name, r.use),
+	use := r.use
+	if r == refuseElement {
+		use = "Array(Nullable(" + c.elem.typ.Name + "))"
 	}
+	e := &ValueError{Column: c.name, Type: c.typ.Name, Value: shorten(text), Reason: r.reason, Try: c.retype(use)}
+	if r.outside {
+		e.Try = fmt.Sprintf("say in the table's columns.out_of_range what to do with such values, {%s: clamp} or {%s: null}, or ", c.name, c.name) + e.Try
+	}
+	return e
+}
+
+func (c *buffer) retype(use string) string {
+	return fmt.Sprintf("give the column another type in the table's columns.types, {%s: %q}, or correct the value in PostgreSQL", c.name, use)
 }
 
 func (c *buffer) refuseNull() *ValueError {
-	use := "Nullable(" + c.typ.Name + ")"
+	use, why := "Nullable("+c.typ.Name+")", "the column was NOT NULL when its table was made"
 	if inner, ok := strings.CutPrefix(c.typ.Name, "LowCardinality("); ok {
 		use = "LowCardinality(Nullable(" + inner + ")"
 	}
-	return &ValueError{
-		Column: c.name, Type: c.typ.Name, Value: "NULL", Reason: "the column was NOT NULL when its table was made",
-		Try: fmt.Sprintf("give the column another type in the table's columns.types, {%s: %q}, or correct the value in PostgreSQL",
-			c.name, use),
+	if c.elem != nil {
+		use, why = "Nullable(String)", "an Array has no NULL"
 	}
+	return &ValueError{Column: c.name, Type: c.typ.Name, Value: "NULL", Reason: why, Try: c.retype(use)}
 }
 
 // shorten quotes what a person needs to find the value, never a whole document.

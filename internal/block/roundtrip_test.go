@@ -99,8 +99,18 @@ func roundTrips() []roundTrip {
 		{source: "bytea", values: []string{"", `\x00`, `\x00ff5c27`, `\x` + strings.Repeat("00ff", 5000)}, random: func(r *rand.Rand) string { return `\x` + fmt.Sprintf("%016x", r.Uint64()) }},
 		{source: "mood", values: []string{"happy", "it's \\ odd", ""}},
 		{source: "amount", values: []string{"12.50"}},
-		{source: "integer[]", values: []string{"{}", "{1,NULL,3}", "{{1,2},{3,4}}", "[0:1]={5,6}"}},
-		{source: "text[]", values: []string{`{"",NULL,"NULL","a,b","\"\\"}`}},
+		{source: "integer[]", values: []string{"{}", "{1,NULL,3}", "{NULL}"}, random: randomArray(integer(32))},
+		{source: "bigint[]", override: "Array(Int64)", values: []string{"{}", "{-9223372036854775808,9223372036854775807}"}},
+		{source: "integer[]", override: "String", values: []string{"{}", "{1,NULL,3}", "{{1,2},{3,4}}", "[0:1]={5,6}"}},
+		{source: "text[]", values: []string{`{"",NULL,"NULL",null,"a,b","\"\\","{}"," "}`}, random: randomArray(randomText)},
+		{source: "numeric(12,2)[]", values: []string{"{1,-0.01}"}, random: randomArray(decimal(10, 2))},
+		{source: "bytea[]", values: []string{`{"\\x00ff","\\x",NULL}`}},
+		{source: "boolean[]", values: []string{"{t,f,NULL}"}},
+		{source: "uuid[]", values: []string{"{00000000-0000-0000-0000-000000000001}"}, random: randomArray(randomUUID)},
+		{source: "date[]", values: []string{"{1900-01-01,2299-12-31,NULL}"}},
+		{source: "mood[]", values: []string{`{happy,"it's \\ odd","",NULL}`}},
+		{source: "interval[]", values: []string{`{"1 year 2 mons",NULL}`}},
+		{source: "pair[]", values: []string{`{"(1,\"a,b\")",NULL}`}},
 		{source: "interval", values: []string{"1 year 2 mons -3 days 04:05:06.789"}},
 		{source: "time", values: []string{"24:00:00", "12:34:56.789"}},
 		{source: "timetz", values: []string{"12:34:56+05:30"}},
@@ -111,6 +121,20 @@ func roundTrips() []roundTrip {
 		{source: "tsvector", values: []string{"a:1 'it''s':2"}},
 		{source: "int4range", values: []string{"[1,5)", "empty"}},
 		{source: "pair", values: []string{`(1,"a,b")`}},
+	}
+}
+
+// randomArray has up to four elements, some of them NULL.
+func randomArray(elem func(*rand.Rand) string) func(*rand.Rand) string {
+	return func(r *rand.Rand) string {
+		elements := make([]string, r.IntN(5))
+		for i := range elements {
+			elements[i] = "NULL"
+			if r.IntN(4) > 0 {
+				elements[i] = `"` + strings.NewReplacer(`"`, `\"`, `\`, `\\`).Replace(elem(r)) + `"`
+			}
+		}
+		return "{" + strings.Join(elements, ",") + "}"
 	}
 }
 
@@ -176,10 +200,10 @@ func TestRoundTripThroughBothServers(t *testing.T) {
 func (tc roundTrip) run(ctx context.Context, t *testing.T, pg *pgx.Conn, ch driver.Conn, table string) {
 	column := tc.describe(ctx, t, pg, table)
 	column.NotNull = true
-	plain, err := sql.MapType(column, tc.zone, tc.override)
+	plain, err := sql.MapType(column, tc.zone, sql.Override{Type: tc.override})
 	must(t, err)
-	column.NotNull = false
-	nullable, err := sql.MapType(column, tc.zone, tc.override)
+	column.NotNull = false // which makes text of an array
+	nullable, err := sql.MapType(column, tc.zone, sql.Override{Type: tc.override})
 	must(t, err)
 	b := builderOf(t, plain, nullable)
 	createTable(ctx, t, ch, table, b)
@@ -194,7 +218,7 @@ func (tc roundTrip) run(ctx context.Context, t *testing.T, pg *pgx.Conn, ch driv
 			t.Fatal(err)
 		}
 		sent = append(sent, text)
-		if len(sent)%2 == 0 {
+		if len(sent)%2 == 0 && nullable.Nullable {
 			must(t, b.AppendNull(1))
 		} else {
 			must(t, b.AppendText(1, []byte(text)))
@@ -205,7 +229,7 @@ func (tc roundTrip) run(ctx context.Context, t *testing.T, pg *pgx.Conn, ch driv
 		}
 	}
 	send(ctx, t, ch, table, b, len(sent)-b.Rows())
-	compare(ctx, t, ch, table, plain, sent)
+	compare(ctx, t, ch, table, plain, nullable, sent)
 }
 
 // describe reads the catalogue's view of the type, as the bridge does.
@@ -216,9 +240,10 @@ func (tc roundTrip) describe(ctx context.Context, t *testing.T, pg *pgx.Conn, ta
 	c := sql.SourceColumn{Name: "c", TypeName: tc.source}
 	var kind string
 	must(t, pg.QueryRow(ctx, `
-		SELECT CASE typtype WHEN 'd' THEN typbasetype ELSE t.oid END, CASE typtype WHEN 'd' THEN typtypmod ELSE atttypmod END, typtype::text
+		SELECT CASE WHEN typtype = 'd' THEN typbasetype WHEN typcategory = 'A' THEN typelem ELSE t.oid END,
+			CASE typtype WHEN 'd' THEN typtypmod ELSE atttypmod END, typtype::text, typcategory = 'A'
 		FROM pg_attribute a JOIN pg_type t ON t.oid = atttypid WHERE attrelid = $1::regclass AND attname = 'c'`, table).
-		Scan(&c.TypeOID, &c.TypeMod, &kind))
+		Scan(&c.TypeOID, &c.TypeMod, &kind, &c.Array))
 	c.Enum = kind == "e"
 	return c
 }
@@ -254,15 +279,24 @@ func textIn(typ sql.Type, column string) string {
 		return fmt.Sprintf("toDecimalString(%s, %d)", column, typ.Scale)
 	case sql.KindTimestampTZ:
 		return "concat(toString(" + column + "), '+00')"
+	case sql.KindArray:
+		return arrayIn(typ, column)
 	default:
 		return "toString(" + column + ")"
 	}
 }
 
-func compare(ctx context.Context, t *testing.T, ch driver.Conn, table string, typ sql.Type, want []string) {
+// arrayIn writes an array as PostgreSQL does: what could be taken for something else in quotes.
+func arrayIn(typ sql.Type, column string) string {
+	text := textIn(*typ.Elem, "assumeNotNull(x)")
+	quoted := `concat('"', replaceRegexpAll(` + text + `, '(["\\\\])', '\\\\\\1'), '"')`
+	return "concat('{', arrayStringConcat(arrayMap(x -> multiIf(isNull(x), 'NULL', match(" + text + `, '^$|[{}",\\\\\\x09-\\x0d ]|^(?i)null$'), ` + quoted + ", " + text + "), " + column + "), ','), '}')"
+}
+
+func compare(ctx context.Context, t *testing.T, ch driver.Conn, table string, typ, typ2 sql.Type, want []string) {
 	t.Helper()
 	rows, err := ch.Query(ctx, fmt.Sprintf("SELECT _i, %s, %s, isNull(c1), _chunk FROM %s ORDER BY _i",
-		textIn(typ, "c0"), textIn(typ, "assumeNotNull(c1)"), table))
+		textIn(typ, "c0"), textIn(typ2, "assumeNotNull(c1)"), table))
 	must(t, err)
 	defer func() { _ = rows.Close() }()
 	n := 0
@@ -273,10 +307,10 @@ func compare(ctx context.Context, t *testing.T, ch driver.Conn, table string, ty
 			null, chunk   uint8
 		)
 		must(t, rows.Scan(&i, &plain, &second, &null, &chunk))
-		if i != uint64(n) || chunk != 7 || (null == 1) != (n%2 == 1) {
+		if i != uint64(n) || chunk != 7 || (null == 1) != (n%2 == 1 && typ2.Nullable) {
 			t.Fatalf("row %d came back as %d with NULL %d and chunk %d", n, i, null, chunk)
 		}
-		if !sameText(typ, plain, want[n]) || (null == 0 && !sameText(typ, second, want[n])) {
+		if !sameText(typ, plain, want[n]) || (null == 0 && !sameText(typ2, second, want[n])) {
 			t.Errorf("PostgreSQL has %.100q, ClickHouse %.100q and %.100q", want[n], plain, second)
 		}
 	}

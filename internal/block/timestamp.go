@@ -181,8 +181,10 @@ func inRange(seconds int64) *refusal {
 	return nil
 }
 
+// putMicros cuts digits that the type does not have, towards the past.
 func (c *buffer) putMicros(seconds, micro int64) {
-	c.data = binary.LittleEndian.AppendUint64(c.data, uint64(seconds*microsPerSecond+micro))
+	tick := microsPerTick(c.typ)
+	c.data = binary.LittleEndian.AppendUint64(c.data, uint64(seconds*(microsPerSecond/tick)+micro/tick))
 }
 
 // parseDay reads a date as days from 1970-01-01.

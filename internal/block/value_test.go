@@ -26,7 +26,7 @@ const (
 // typeOf maps a NOT NULL column.
 func typeOf(tb testing.TB, oid uint32, zone, override string) sql.Type {
 	tb.Helper()
-	typ, err := sql.MapType(sql.SourceColumn{Name: "c", TypeOID: oid, TypeMod: -1, NotNull: true}, zone, override)
+	typ, err := sql.MapType(sql.SourceColumn{Name: "c", TypeOID: oid, TypeMod: -1, NotNull: true}, zone, sql.Override{Type: override})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -111,6 +111,152 @@ func TestRefusedValues(t *testing.T) {
 	}
 }
 
+// mapped maps a NOT NULL column with all that the configuration can say of it.
+func mapped(tb testing.TB, c sql.SourceColumn, o sql.Override) sql.Type {
+	tb.Helper()
+	c.Name, c.NotNull, c.TypeMod = "c", true, -1
+	typ, err := sql.MapType(c, "America/New_York", o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return typ
+}
+
+func TestRefusedArrays(t *testing.T) {
+	for _, tc := range []struct {
+		override string
+		reason   *refusal
+		values   []string
+	}{
+		{"", refuseLowerBound, []string{"[0:1]={5,6}", "[2:2]={{1}}"}},
+		{"", refuseDimensions, []string{"{{1,2},{3,4}}", "{{}}"}},
+		{"", refuseArray, []string{"", "{", "}", "1", "{1", "{1,}", "{,1}", "{,}", "{1}2}", `{1"2"}`, `{"1}`, `{"1\`, `{"1"2}`, `{1\2}`, "{1,2}}"}},
+		{"", refuseInt, []string{"{1,2147483648}"}},
+		{"", refuseNumber, []string{"{1,x}", `{1,""}`, "{null}"}},
+		{"Array(Int32)", refuseElement, []string{"{1,NULL}"}},
+	} {
+		b := builderOf(t, mapped(t, sql.SourceColumn{TypeOID: oidInt4, Array: true}, sql.Override{Type: tc.override}))
+		must(t, b.AppendText(0, []byte("{1,2}")))
+		for _, text := range tc.values {
+			err := b.AppendText(0, []byte(text))
+			var ve *ValueError
+			if !errors.As(err, &ve) || ve.Reason != tc.reason.reason || ve.Try == "" {
+				t.Errorf("%q: %v, want %s", text, err, tc.reason.reason)
+			}
+		}
+		if b.Rows() != 1 || b.cols[0].elem.rows != 2 {
+			t.Errorf("%d rows and %d elements are left of one row of 2", b.Rows(), b.cols[0].elem.rows)
+		}
+	}
+	b := builderOf(t, mapped(t, sql.SourceColumn{TypeOID: oidInt4, Array: true}, sql.Override{}))
+	if err := b.AppendNull(0); err == nil || !strings.Contains(fault.Try(err), "Nullable(String)") {
+		t.Errorf("NULL: %v", err)
+	}
+	b = builderOf(t, mapped(t, sql.SourceColumn{TypeOID: oidInt4, Array: true}, sql.Override{Type: "Array(Int32)", Lossy: true}))
+	if err := b.AppendNull(0); err != nil || b.Rows() != 1 || b.cols[0].elem.rows != 0 {
+		t.Errorf("NULL of a lossy Array: %v", err)
+	}
+}
+
+// TestOutOfRange has each policy meet values beyond both ends of each type.
+func TestOutOfRange(t *testing.T) {
+	const array = true
+	for _, tc := range []struct {
+		oid            uint32
+		array          bool
+		override       string
+		inside         string // a value that the type holds
+		low, high      []string
+		lowest, utmost string // what they become
+	}{
+		{oidDate, !array, "", "2024-02-29", []string{"-infinity", "0001-01-01", "4713-01-01 BC", "1899-12-31"}, []string{"infinity", "9999-12-31", "2300-01-01"}, "1900-01-01", "2299-12-31"},
+		{oidDate, !array, "Date", "2024-02-29", []string{"-infinity", "1969-12-31", "0044-03-15 BC"}, []string{"infinity", "2149-06-07"}, "1970-01-01", "2149-06-06"},
+		{oidTimestampTZ, !array, "", "2024-02-29 00:00:00+00", []string{"-infinity", "0001-01-01 00:00:00+00", "1899-12-31 23:59:59+00", "2024-01-01 00:00:00+00 BC"}, []string{"infinity", "9999-12-31 23:59:59+00"}, "1900-01-01 00:00:00+00", "2299-12-31 23:59:59.999999+00"},
+		{oidTimestampTZ, !array, "DateTime64(6, 'Europe/Berlin')", "2024-02-29 00:00:00+00", nil, []string{"infinity", "2299-12-31 23:30:00-01"}, "", "2299-12-31 22:59:59.999999+00"},
+		{oidTimestamp, !array, "", "2024-02-29 00:00:00", nil, []string{"infinity", "9999-12-31 00:00:00"}, "", "2299-12-31 18:59:59.999999"},
+		{oidInt8, !array, "Int8", "1", []string{"-129"}, []string{"128", "9223372036854775807"}, "-128", "127"},
+		{oidInt8, !array, "UInt32", "1", []string{"-1"}, []string{"4294967296"}, "0", "4294967295"},
+		{oidNumeric, !array, "Decimal(5, 2)", "1.5", []string{"-1000", "-Infinity"}, []string{"1000", "Infinity"}, "-999.99", "999.99"},
+		{oidNumeric, !array, "Decimal(2, 2)", "0.5", []string{"-1"}, []string{"1"}, "-0.99", "0.99"},
+		{oidDate, array, "", "{2024-02-29}", []string{"{-infinity}"}, []string{"{9999-12-31}"}, "{1900-01-01}", "{2299-12-31}"},
+	} {
+		column := sql.SourceColumn{TypeOID: tc.oid, Array: tc.array}
+		clamped := builderOf(t, mapped(t, column, sql.Override{Type: tc.override, OutOfRange: sql.Clamp}))
+		null := builderOf(t, mapped(t, column, sql.Override{Type: tc.override, OutOfRange: sql.NullOutOfRange}))
+		refused := builderOf(t, mapped(t, column, sql.Override{Type: tc.override}))
+		for want, texts := range map[string][]string{tc.inside: {tc.inside}, tc.lowest: tc.low, tc.utmost: tc.high} {
+			for _, text := range texts {
+				clamped.Reset()
+				must(t, clamped.AppendText(0, []byte(want)))
+				must(t, clamped.AppendText(0, []byte(text)))
+				if data := flat(&clamped.cols[0]); string(data[:len(data)/2]) != string(data[len(data)/2:]) {
+					t.Errorf("%s: %s is clamped to another value than %s", clamped.cols[0].typ.Name, text, want)
+				}
+				null.Reset()
+				must(t, null.AppendText(0, []byte(text)))
+				if isNull := flat(&null.cols[0])[0] == 1; isNull != (text != tc.inside) {
+					t.Errorf("%s: NULL in place of %s: %v", null.cols[0].typ.Name, text, isNull)
+				}
+				if err := refused.AppendText(0, []byte(text)); (err == nil) != (text == tc.inside) || err != nil && !strings.Contains(fault.Try(err), "out_of_range") {
+					t.Errorf("%s: %s without a policy: %v", refused.cols[0].typ.Name, text, err)
+				}
+			}
+		}
+		if err := clamped.AppendText(0, []byte("x")); err == nil {
+			t.Errorf("%s took what is no value", clamped.cols[0].typ.Name)
+		}
+	}
+	nan := builderOf(t, mapped(t, sql.SourceColumn{TypeOID: oidNumeric}, sql.Override{Type: "Decimal(5, 2)", OutOfRange: sql.Clamp}))
+	if err := nan.AppendText(0, []byte("NaN")); err == nil {
+		t.Error("NaN was clamped")
+	}
+}
+
+// flat is what a column sends of its values: of an Array, its elements.
+func flat(c *buffer) []byte {
+	if c.elem != nil {
+		return flat(c.elem)
+	}
+	if c.typ.Nullable && c.typ.OutOfRange == sql.NullOutOfRange {
+		return c.nulls
+	}
+	return c.data
+}
+
+func TestLossy(t *testing.T) {
+	for _, tc := range []struct {
+		oid        uint32
+		override   string
+		text, same string
+	}{
+		{oidNumeric, "Decimal(5, 2)", "1.005", "1.01"},
+		{oidNumeric, "Decimal(5, 2)", "-1.005", "-1.01"},
+		{oidNumeric, "Decimal(5, 2)", "1.00499", "1.00"},
+		{oidNumeric, "Decimal(5, 2)", "0.999", "1"},
+		{oidNumeric, "Float64", "0.1000000000000000000001", "0.1"},
+		{oidInt8, "Float64", "9007199254740993", "9007199254740992"},
+		{oidFloat8, "Float32", "0.1", "0.10000000149011612"},
+		{oidTimestampTZ, "DateTime64(3, 'UTC')", "2024-02-29 00:00:00.123987+00", "2024-02-29 00:00:00.123+00"},
+		{oidTimestampTZ, "DateTime64(0, 'UTC')", "1969-12-31 23:59:58.9+00", "1969-12-31 23:59:58+00"},
+	} {
+		b := builderOf(t, mapped(t, sql.SourceColumn{TypeOID: tc.oid}, sql.Override{Type: tc.override, Lossy: true}))
+		must(t, b.AppendText(0, []byte(tc.text)))
+		must(t, b.AppendText(0, []byte(tc.same)))
+		if data := b.cols[0].data; string(data[:len(data)/2]) != string(data[len(data)/2:]) {
+			t.Errorf("%s: %s is not %s", tc.override, tc.text, tc.same)
+		}
+	}
+	b := builderOf(t, mapped(t, sql.SourceColumn{TypeOID: oidNumeric}, sql.Override{Type: "Decimal(5, 2)", Lossy: true}))
+	if err := b.AppendText(0, []byte("999.995")); err == nil || b.Rows() != 0 {
+		t.Errorf("rounding beyond the range: %v", err)
+	}
+	b = builderOf(t, mapped(t, sql.SourceColumn{TypeOID: oidTimestampTZ}, sql.Override{Type: "DateTime64(3, 'UTC')", Lossy: true}))
+	must(t, b.AppendText(0, []byte("2024-02-29 00:00:00.123987+00")))
+	if micros, ok := b.Instant(0, 0); !ok || micros != 1709164800123000 {
+		t.Errorf("instant %d", micros)
+	}
+}
+
 func TestNullIsRefusedWhereTheTypeHasNone(t *testing.T) {
 	for override, use := range map[string]string{"String": "Nullable(String)", "LowCardinality(String)": "LowCardinality(Nullable(String))"} {
 		b := builderOf(t, typeOf(t, oidText, "", override))
@@ -119,7 +265,7 @@ func TestNullIsRefusedWhereTheTypeHasNone(t *testing.T) {
 		if !errors.As(err, &ve) || !strings.Contains(ve.Try, use) || b.Rows() != 0 {
 			t.Errorf("%s: %v", override, err)
 		}
-		if _, err := sql.MapType(sql.SourceColumn{TypeOID: oidText, NotNull: true}, "", use); err != nil {
+		if _, err := sql.MapType(sql.SourceColumn{TypeOID: oidText, NotNull: true}, "", sql.Override{Type: use}); err != nil {
 			t.Errorf("the remedy is not accepted: %v", err)
 		}
 	}
@@ -172,7 +318,7 @@ func TestInstant(t *testing.T) {
 }
 
 func TestInstantOfNullAndOfOtherTypes(t *testing.T) {
-	nullable, err := sql.MapType(sql.SourceColumn{TypeOID: oidTimestamp}, "", "")
+	nullable, err := sql.MapType(sql.SourceColumn{TypeOID: oidTimestamp}, "", sql.Override{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,11 +350,11 @@ func TestZonePeriods(t *testing.T) {
 }
 
 func TestTruncateAndReset(t *testing.T) {
-	enum, err := sql.MapType(sql.SourceColumn{TypeOID: 99999, Enum: true}, "", "")
+	enum, err := sql.MapType(sql.SourceColumn{TypeOID: 99999, Enum: true}, "", sql.Override{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := sql.MapType(sql.SourceColumn{TypeOID: oidText}, "", "")
+	text, err := sql.MapType(sql.SourceColumn{TypeOID: oidText}, "", sql.Override{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,18 +69,26 @@ func (w *wire) fill(to column.Interface, c *buffer, rows int) error {
 		return nil
 	}
 	w.pieces = w.pieces[:0]
-	switch {
-	case c.dict != nil:
+	if c.dict != nil {
 		w.addLowCardinality(c)
-	case c.typ.Nullable:
-		w.pieces = append(w.pieces, c.nulls, c.data)
-	default:
-		w.pieces = append(w.pieces, c.data)
+	} else {
+		w.addPlain(c)
 	}
 	if err := to.Decode(w.reader, rows); err != nil {
 		return fmt.Errorf("encode: %w", err)
 	}
 	return nil
+}
+
+// addPlain writes the NULLs of a column, its values, and the elements of an Array.
+func (w *wire) addPlain(c *buffer) {
+	if c.typ.Nullable {
+		w.pieces = append(w.pieces, c.nulls)
+	}
+	w.pieces = append(w.pieces, c.data)
+	if c.elem != nil {
+		w.addPlain(c.elem)
+	}
 }
 
 // addLowCardinality writes the dictionary and the rows' entries in it, as ClickHouse's serialization of LowCardinality

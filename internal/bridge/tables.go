@@ -3,6 +3,7 @@ package bridge
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/tidemark-db/tidemark/cdc"
@@ -83,35 +84,64 @@ func planTable(cfg *config.Config, t *config.Table, catalog []cdc.Table) (plan, 
 // mapColumns maps the published columns that are not excluded.
 func mapColumns(cfg *config.Config, t *config.Table, found cdc.Table) ([]sql.Column, []error) {
 	var columns []sql.Column
-	var faults []error
-	source := found.FullName()
-	for _, name := range slices.Concat(t.Columns.Exclude, t.OrderBy) {
-		if !slices.Contains(found.ColumnNames(), name) {
-			faults = append(faults, fault.New("check the name; PostgreSQL folds unquoted names to lower case", "table %s has no published column %q", source, name))
-		}
-	}
+	faults := unknownColumns(t, found)
 	for _, c := range found.Columns {
 		if slices.Contains(t.Columns.Exclude, c.Name) {
 			if slices.Contains(found.Key, c.Name) {
-				faults = append(faults, fault.New("keep it", "tables.%s.columns.exclude: %q is part of the key", source, c.Name))
+				faults = append(faults, fault.New("keep it", "tables.%s.columns.exclude: %q is part of the key", found.FullName(), c.Name))
 			}
 			continue
 		}
-		mapped, err := sql.MapType(sql.SourceColumn{
-			Name: c.Name, TypeOID: c.BaseTypeOID, TypeMod: c.BaseTypeMod, TypeName: c.TypeName, Enum: c.Enum,
-			NotNull: c.NotNull || slices.Contains(found.Key, c.Name),
-		}, cfg.Source.TimeZone.Name, t.Columns.Types[c.Name])
+		column, err := mapColumn(cfg, t, found, c)
 		if err != nil {
-			faults = append(faults, fault.New(fault.Try(err), "tables.%s.columns.types.%s: %w", source, c.Name, err))
+			faults = append(faults, fault.New(fault.Try(err), "tables.%s.columns: %w", found.FullName(), err))
 			continue
 		}
-		if slices.Contains(reserved, c.Name) {
-			faults = append(faults, fault.New("exclude the column", "table %s: column %q has a name that tidemark's internal tables need", source, c.Name))
-			continue
-		}
-		columns = append(columns, sql.Column{Name: c.Name, Type: mapped})
+		columns = append(columns, column)
 	}
 	return columns, faults
+}
+
+// unknownColumns looks for the columns that the configuration names.
+func unknownColumns(t *config.Table, found cdc.Table) (faults []error) {
+	published := found.ColumnNames()
+	for _, name := range slices.Concat(t.Columns.Exclude, t.OrderBy, slices.Sorted(maps.Keys(t.Columns.Types)),
+		slices.Sorted(maps.Keys(t.Columns.OutOfRange)), slices.Sorted(maps.Keys(t.Columns.Codecs))) {
+		if !slices.Contains(published, name) {
+			faults = append(faults, fault.New("check the name; PostgreSQL folds unquoted names to lower case", "table %s has no published column %q", found.FullName(), name))
+		}
+	}
+	return faults
+}
+
+func mapColumn(cfg *config.Config, t *config.Table, found cdc.Table, c cdc.Column) (sql.Column, error) {
+	key := slices.Contains(found.Key, c.Name)
+	source := sql.SourceColumn{
+		Name: c.Name, TypeOID: c.BaseTypeOID, TypeMod: c.BaseTypeMod, TypeName: c.TypeName, Enum: c.Enum,
+		NotNull: c.NotNull || key, Key: key,
+	}
+	switch {
+	case c.ElemTypeOID == 0:
+	case c.Dimensions > 1: // text, whatever its elements are
+		source.Enum = false
+	default:
+		source.Array, source.TypeOID, source.TypeMod = true, c.ElemTypeOID, c.ElemTypeMod
+	}
+	given := t.Columns.Types[c.Name]
+	mapped, err := sql.MapType(source, cfg.Source.TimeZone.Name, sql.Override{
+		Type: given.Type, Lossy: given.Lossy, OutOfRange: sql.OutOfRange(t.Columns.OutOfRange[c.Name]),
+	})
+	if err != nil {
+		return sql.Column{}, err
+	}
+	column := sql.Column{Name: c.Name, Type: mapped}
+	if codec := t.Columns.Codecs[c.Name]; codec != "" {
+		column.Codec, err = sql.ParseCodec(c.Name, codec)
+	}
+	if slices.Contains(reserved, c.Name) {
+		return column, fault.New("exclude the column", "column %q has a name that tidemark's internal tables need", c.Name)
+	}
+	return column, err
 }
 
 // reserved are the columns of the internal tables besides the table's own.

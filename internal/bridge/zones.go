@@ -17,14 +17,18 @@ func agreeOnZones(ctx context.Context, db *warehouse.Conn, plans []plan) error {
 	known := map[string]time.Time{}
 	for _, p := range plans {
 		for i, c := range p.sql.Columns {
-			if c.Type.Kind != sql.KindTimestamp || c.Type.Zone == time.UTC {
+			typ := c.Type
+			if typ.Elem != nil {
+				typ = *typ.Elem
+			}
+			if typ.Kind != sql.KindTimestamp || typ.Zone == time.UTC {
 				continue
 			}
-			zone := c.Type.Zone.String()
+			zone := typ.Zone.String()
 			from, ok := known[zone]
 			if !ok {
 				var err error
-				if from, err = block.AgreesFrom(c.Type.Zone, showIn(ctx, db, zone)); err != nil {
+				if from, err = block.AgreesFrom(typ.Zone, showIn(ctx, db, zone)); err != nil {
 					return fmt.Errorf("table %s, column %s: compare zone %s: %w", p.sql.Source, c.Name, zone, err)
 				}
 				known[zone] = from

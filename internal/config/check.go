@@ -101,10 +101,17 @@ func (r *reader) checkColumns(path string, t *Table) {
 		if slices.Contains(t.OrderBy, column) {
 			r.faultAt(orderBy, "keep the column, or order by another", "has the column %q, which columns.exclude leaves out", column)
 		}
-		if _, typed := t.Columns.Types[column]; typed {
-			r.faultAt(join(path, join("columns.types", quotePart(column))), "remove one of the two", "is the type of a column that columns.exclude leaves out")
+		for key, named := range map[string]bool{"types": has(t.Columns.Types, column), "out_of_range": has(t.Columns.OutOfRange, column), "codecs": has(t.Columns.Codecs, column)} {
+			if named {
+				r.faultAt(join(path, join("columns."+key, quotePart(column))), "remove one of the two", "is about a column that columns.exclude leaves out")
+			}
 		}
 	}
+}
+
+func has[V any](m map[string]V, key string) bool {
+	_, ok := m[key]
+	return ok
 }
 
 func (r *reader) noRepeats(path string, names []string) {

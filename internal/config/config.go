@@ -120,9 +120,26 @@ func (t *Table) Mirrored() bool { return t.DateColumn == "" }
 
 // Columns are what is different from the default for some columns of a table.
 type Columns struct {
-	Exclude []string
-	Types   map[string]string // column to ClickHouse type
+	Exclude    []string
+	Types      map[string]ColumnType // by column
+	OutOfRange map[string]OutOfRange // by column
+	Codecs     map[string]string     // by column: the arguments of CODEC
 }
+
+// ColumnType is the ClickHouse type of a column in place of the default.
+type ColumnType struct {
+	Type  string
+	Lossy bool // it may be one that does not hold every value exactly
+}
+
+// OutOfRange is what becomes of a value that is beyond the range of its ClickHouse type.
+type OutOfRange string
+
+// The words for it: the nearest value of the type, or NULL.
+const (
+	Clamp OutOfRange = "clamp"
+	Null  OutOfRange = "null"
+)
 
 // Aggregate is a declared aggregate of one table.
 type Aggregate struct {

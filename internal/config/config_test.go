@@ -49,7 +49,7 @@ func TestExample(t *testing.T) {
 		{
 			Name: TableName{"public", "sales"}, DateColumn: "created_at", OrderBy: []string{"store_id", "created_at"},
 			PartitionBy: ByDay, RTWindow: 30 * time.Minute,
-			Columns: Columns{Exclude: []string{"internal_note"}, Types: map[string]string{"price": "Decimal(12, 2)"}},
+			Columns: Columns{Exclude: []string{"internal_note"}, Types: map[string]ColumnType{"price": {Type: "Decimal(12, 2)"}}},
 			Aggregates: []Aggregate{{
 				Name:     "sales_by_minute",
 				By:       []NamedExpr{{"minute", "toStartOfMinute(created_at)"}, {"store_id", "store_id"}},
@@ -109,7 +109,7 @@ func TestPrecedence(t *testing.T) {
 		{"late_rows from the environment", c.Limits.LateRows, int64(5)},
 		{"a table's window from the environment", sales.RTWindow, 4 * time.Minute},
 		{"a list from the environment", sales.OrderBy, []string{"a", "b"}},
-		{"a type from a flag", sales.Columns.Types, map[string]string{"price": "String"}},
+		{"a type from a flag", sales.Columns.Types, map[string]ColumnType{"price": {Type: "String"}}},
 		{"a mirrored table from a flag", fresh.Mirrored(), true},
 		{"a table's window by default", dated.RTWindow, 3 * time.Minute},
 		{"a table's partitions by default", dated.PartitionBy, ByDay},

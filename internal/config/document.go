@@ -85,7 +85,9 @@ func (r *reader) syntax(err error) {
 func (r *reader) node(path string, n ast.Node) *node {
 	out := &node{line: lineOf(n)}
 	switch n := n.(type) {
-	case nil, *ast.NullNode:
+	case nil:
+	case *ast.NullNode:
+		out.text = n.GetToken().Value
 	case *ast.MappingNode:
 		out.kind = mapping
 		r.entries(out, path, n.Values)

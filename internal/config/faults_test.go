@@ -79,7 +79,7 @@ tables:
 			`t.yaml:21: tables.public.sales.columns.types.a: is empty`,
 			`t.yaml:21: tables.public.sales.columns.exclude: has "a" twice`,
 			`t.yaml:21: tables.public.sales.columns.exclude: excludes "created_at", the date_column`,
-			`t.yaml:21: tables.public.sales.columns.types.a: is the type of a column that columns.exclude leaves out`,
+			`t.yaml:21: tables.public.sales.columns.types.a: is about a column that columns.exclude leaves out`,
 			`t.yaml:23: tables.public.sales.aggregates.empty: has no measures`,
 			`t.yaml:24: tables.public.sales.aggregates.both.having: unknown key`,
 			`t.yaml:24: tables.public.sales.aggregates.both.measures.x: has the name of a key in by`,

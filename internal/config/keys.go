@@ -113,14 +113,49 @@ func (r *reader) table(t *Table, s *section, window time.Duration) {
 
 func (r *reader) columns(c *Columns, s *section) {
 	s.names("exclude", &c.Exclude)
-	types := s.sub("types")
-	for _, e := range types.exprs() {
-		if c.Types == nil {
-			c.Types = map[string]string{}
-		}
-		c.Types[e.Name] = e.Expr
-	}
+	c.Types = byColumn(s.sub("types"), r.columnType)
+	c.OutOfRange = byColumn(s.sub("out_of_range"), func(s *section, column string) (o OutOfRange) {
+		s.wordNull(column)
+		field(s, column, &o, oneOf(Clamp, Null))
+		return o
+	})
+	c.Codecs = byColumn(s.sub("codecs"), func(s *section, column string) (codec string) {
+		field(s, column, &codec, parseString)
+		return codec
+	})
 	s.done()
+}
+
+// byColumn reads a mapping whose keys are columns. It is nil when nothing is written.
+func byColumn[T comparable](s *section, read func(s *section, column string) T) map[string]T {
+	var out map[string]T
+	for _, column := range s.named(1) {
+		if out == nil {
+			out = map[string]T{}
+		}
+		out[column] = read(s, column)
+		var none T
+		if path := join(s.path, quotePart(column)); out[column] == none && s.r.good(path) {
+			s.r.faultAt(path, "write it after the column's name, or remove the name", "is empty")
+		}
+	}
+	return out
+}
+
+// columnType reads a type, or {type: ..., lossy: true}.
+func (r *reader) columnType(s *section, column string) (t ColumnType) {
+	node := s.node.get(column)
+	if long := (&section{r: r, path: join(s.path, quotePart(column)), node: node}); len(long.named(1)) > 0 {
+		field(long, "type", &t.Type, parseString)
+		field(long, "lossy", &t.Lossy, parseBool)
+		long.done()
+		if path := join(long.path, "type"); t.Type == "" && r.good(path) {
+			r.faultAt(path, "write the ClickHouse type, e.g. {type: Float64, lossy: true}", "is missing")
+		}
+		return t
+	}
+	field(s, column, &t.Type, parseString)
+	return t
 }
 
 func (r *reader) aggregates(t *Table, s *section) {

@@ -166,6 +166,13 @@ func field[T any](s *section, key string, dst *T, parse func(string) (T, error))
 	s.r.values[path] = *dst
 }
 
+// wordNull takes YAML's null under a key for the word.
+func (s *section) wordNull(key string) {
+	if n := s.node.get(key); n != nil && n.kind == absent && n.text == "null" {
+		n.kind = scalar
+	}
+}
+
 func (r *reader) scalar(path string, n *node) (string, bool) {
 	text, at, ok := r.override(path)
 	if ok {

@@ -41,7 +41,11 @@ func (r *Rig) Run(file string, o bridge.Options) *Bridge {
 		Config: cfg, cancel: cancel, done: make(chan error, 1), t: r.t,
 	}
 	go func() { // ends with Stop, which awaits it
-		b.done <- b.Bridge.Run(ctx)
+		err := b.Bridge.Run(ctx)
+		if err != nil {
+			r.ended.Store(&err)
+		}
+		b.done <- err
 		close(b.done)
 	}()
 	r.t.Cleanup(func() { _ = b.Stop() })
@@ -74,6 +78,9 @@ func (r *Rig) WaitLSN(tables int) pglogrepl.LSN {
 	r.must(err)
 	query := fmt.Sprintf("SELECT lsn, length(tables) FROM %s.split_date ORDER BY term DESC, epoch DESC LIMIT 1", r.Name)
 	r.Eventually(waitPatience, "a mark at "+text, func(ctx context.Context) error {
+		if err := r.ended.Load(); err != nil { // no mark will come any more
+			r.t.Fatalf("wait for a mark at %s: the bridge ended: %v", text, *err)
+		}
 		var at, n uint64
 		if err := r.CH.QueryRow(ctx, query).Scan(&at, &n); err != nil {
 			return err

@@ -93,6 +93,7 @@ type Rig struct {
 	Servers *Servers
 	Dir     string
 	t       testing.TB
+	ended   atomic.Pointer[error] // of the last bridge that failed
 }
 
 var serial atomic.Int64

@@ -1,7 +1,7 @@
 -- create_chunks
 CREATE TABLE IF NOT EXISTS `shop_tidemark`.`composite_rt`
 (
-    `id` Int64,
+    `id` Int64 CODEC(Delta, ZSTD(1)),
     `day` Date32,
     `price` Decimal(12, 2),
     `_chunk` UInt64
@@ -15,7 +15,7 @@ COMMENT 'tidemark: rt chunks of public.composite; query the view instead';
 -- create_chunks
 CREATE TABLE IF NOT EXISTS `shop_tidemark`.`composite_late`
 (
-    `id` Int64,
+    `id` Int64 CODEC(Delta, ZSTD(1)),
     `day` Date32,
     `price` Decimal(12, 2),
     `_chunk` UInt64
@@ -29,7 +29,7 @@ COMMENT 'tidemark: late chunks of public.composite; query the view instead';
 -- create_chunks
 CREATE TABLE IF NOT EXISTS `shop_tidemark`.`composite_historic`
 (
-    `id` Int64,
+    `id` Int64 CODEC(Delta, ZSTD(1)),
     `day` Date32,
     `price` Decimal(12, 2),
     `_chunk` UInt64

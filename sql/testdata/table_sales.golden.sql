@@ -1,7 +1,7 @@
 -- create_chunks
 CREATE TABLE IF NOT EXISTS `shop_tidemark`.`sales_rt`
 (
-    `id` Int64,
+    `id` Int64 CODEC(Delta, ZSTD(1)),
     `created_at` DateTime64(6, 'UTC'),
     `price` Decimal(12, 2),
     `no\`te'\\` Nullable(String),
@@ -16,7 +16,7 @@ COMMENT 'tidemark: rt chunks of public.sales; query the view instead';
 -- create_chunks
 CREATE TABLE IF NOT EXISTS `shop_tidemark`.`sales_late`
 (
-    `id` Int64,
+    `id` Int64 CODEC(Delta, ZSTD(1)),
     `created_at` DateTime64(6, 'UTC'),
     `price` Decimal(12, 2),
     `no\`te'\\` Nullable(String),
@@ -31,7 +31,7 @@ COMMENT 'tidemark: late chunks of public.sales; query the view instead';
 -- create_chunks
 CREATE TABLE IF NOT EXISTS `shop_tidemark`.`sales_historic`
 (
-    `id` Int64,
+    `id` Int64 CODEC(Delta, ZSTD(1)),
     `created_at` DateTime64(6, 'UTC'),
     `price` Decimal(12, 2),
     `no\`te'\\` Nullable(String),

@@ -1,7 +1,7 @@
 -- create_chunks
 CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_rt`
 (
-    `id` Int64,
+    `id` Int64 CODEC(Delta, ZSTD(1)),
     `no\`te'\\` Nullable(String),
     `_chunk` UInt64
 )
@@ -14,7 +14,7 @@ COMMENT 'tidemark: rt chunks of we`ird.stores; query the view instead';
 -- create_chunks
 CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_late`
 (
-    `id` Int64,
+    `id` Int64 CODEC(Delta, ZSTD(1)),
     `no\`te'\\` Nullable(String),
     `_chunk` UInt64
 )
@@ -27,7 +27,7 @@ COMMENT 'tidemark: late chunks of we`ird.stores; query the view instead';
 -- create_chunks
 CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_historic`
 (
-    `id` Int64,
+    `id` Int64 CODEC(Delta, ZSTD(1)),
     `no\`te'\\` Nullable(String),
     `_chunk` UInt64
 )
