@@ -14,12 +14,17 @@ import (
 )
 
 // ErrLocked is in the chain of AcquireLock's error when another session holds the lock.
-var ErrLocked = errors.New("another bridge holds the slot's lock")
+var ErrLocked = errors.New("in use by another bridge")
 
 // ErrLockLost says that the session that held the lock is gone.
 var ErrLockLost = errors.New("the session that held the lock was lost")
 
-const lockPing = 2 * time.Second
+// The holder's session is a lease: PostgreSQL ends it, and so gives the lock to the next, when the holder has not asked
+// for lockLease. A bridge that is stopped or starved for that long has to begin anew.
+const (
+	lockPing  = 2 * time.Second
+	lockLease = "10s"
+)
 
 // Lock is PostgreSQL's session advisory lock on the slot's name: of two bridges that name the same slot in the same
 // database one works. It keeps honest bridges apart; a paused one is fenced by the term in the mark, not by this.
@@ -55,6 +60,9 @@ func lockKey(slot string) int64 {
 }
 
 func tryLock(ctx context.Context, conn *pgx.Conn, cfg Config) error {
+	if _, err := conn.Exec(ctx, "SET idle_session_timeout = '"+lockLease+"'"); err != nil {
+		return fmt.Errorf("set idle_session_timeout: %w", err)
+	}
 	key := lockKey(cfg.Slot)
 	var got bool
 	err := cfg.Hook.Around(ctx, "take_lock", func() error {
@@ -70,7 +78,7 @@ func tryLock(ctx context.Context, conn *pgx.Conn, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	return fault.New("stop the other bridge, or give this one a slot of its own",
+	return fault.New("stop the other bridge, or start this one with --standby: it takes over when the other is gone",
 		"slot %q: %w: %s", cfg.Slot, ErrLocked, holder)
 }
 
@@ -84,6 +92,22 @@ func lockHolder(ctx context.Context, conn *pgx.Conn, key int64) (string, error) 
 		return "", fmt.Errorf("find the lock's holder: %w", err)
 	}
 	return holder, nil
+}
+
+// FreeSlot ends the walsender of a bridge that has lost the lock and not let go of the slot yet, as one that is paused.
+// Another program's it leaves alone.
+func (l *Lock) FreeSlot(ctx context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var pid int32
+	err := l.conn.QueryRow(ctx, query("slot_holder"), l.cfg.Slot, l.conn.Config().RuntimeParams["application_name"]).Scan(&pid)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("find the slot's holder: %w", err)
+	}
+	return terminate(ctx, l.cfg, l.conn, pid)
 }
 
 // watch asks the session every few seconds whether it is alive.

@@ -130,8 +130,8 @@ func usableSlot(ctx context.Context, conn *pgx.Conn, name string, from LSN) (Slo
 		return slot, err
 	}
 	if from != 0 && slot.ConfirmedFlush > from {
-		return slot, fault.New("the target is older than the slot, as after restoring a backup: load every table anew",
-			"slot %q: %w: it stands at %s, the target at %s; the changes between are gone", name, ErrSlotAhead, slot.ConfirmedFlush, from)
+		return slot, fault.New("`tidemark uninstall --slot --data` and start again, which loads every table anew",
+			"slot %q: %w: it stands at %s, the target at %s, as after restoring a backup; the changes between are lost", name, ErrSlotAhead, slot.ConfirmedFlush, from)
 	}
 	return slot, nil
 }

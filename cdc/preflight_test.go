@@ -140,7 +140,7 @@ func TestPreflightServer(t *testing.T) {
 	for range 3 {
 		s.exec("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 30000) i", "TRUNCATE t", "SELECT pg_switch_wal()", "CHECKPOINT")
 	}
-	s.found(s.cfg, nil, "replication slot is invalidated | drop the slot")
+	s.found(s.cfg, nil, "replication slot is invalidated | uninstall --slot --data")
 	if _, err := OpenStream(ctx, s.cfg, 0, StreamOptions{}); !errors.Is(err, ErrSlotLost) {
 		t.Errorf("stream from a lost slot: %v", err)
 	}

@@ -73,14 +73,14 @@ func readSlot(ctx context.Context, cfg Config) (Slot, error) {
 func (s Slot) check(name, database string) error {
 	switch {
 	case !s.Exists:
-		return fault.New("give the name of the slot that was read before, or load every table anew",
+		return fault.New("give the name of the slot that was read before; or, if it was dropped, `tidemark uninstall --data` and start again, which loads every table anew",
 			"slot %q: %w", name, ErrNoSlot)
 	case s.Plugin != "pgoutput" || s.Database != database:
 		return fault.New("choose another name in source.slot",
 			"slot %q belongs to plugin %q and database %q, not to pgoutput and %q", name, s.Plugin, s.Database, database)
 	case s.Lost:
-		return fault.New("the changes since are gone: drop the slot, then load every table anew; raise max_slot_wal_keep_size",
-			"slot %q: %w (wal_status %s)", name, ErrSlotLost, s.WALStatus)
+		return fault.New("`tidemark uninstall --slot --data` and start again, which loads every table anew; raise max_slot_wal_keep_size",
+			"slot %q: %w (wal_status %s): the changes since %s are lost", name, ErrSlotLost, s.WALStatus, s.ConfirmedFlush)
 	case s.Active:
 		return slotInUse(name, s.ActivePID)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -117,7 +118,70 @@ func (v tableRow) table(metas map[Chunk]metaRow) (Table, error) {
 	return t, nil
 }
 
-// Publish inserts next if the newest mark is still prev: the commit point. It returns ErrFenced when it is not. Any
+// Claim begins a term of its own for a writer and publishes the mark with which it begins: the newest one's state. From
+// then on no writer of an older term can publish anything, however late it wakes up:
+//
+//   - The term is written down first, and it is the caller's only if nobody else wrote it down too.
+//   - A mark is inserted only while its term is the newest one written down; what was past that check by then is ended
+//     and awaited. So the newest mark, read after that, is the last of the older terms.
+//
+// It sets the connection's term.
+func (s *Store) Claim(ctx context.Context, first Mark) (Mark, Instant, error) {
+	term, err := s.beginTerm(ctx)
+	if err != nil {
+		return Mark{}, 0, err
+	}
+	s.db.SetTerm(uint64(term))
+	names := s.db.Database()
+	if err := s.db.Exec(ctx, names.KillOlderTerms(), warehouse.Params{"prefix": s.db.QueryPrefix(), "current": s.db.TermPrefix()}); err != nil {
+		return Mark{}, 0, fmt.Errorf("end the statements of older terms: %w", err)
+	}
+	prev, ok, err := s.Newest(ctx)
+	if err != nil {
+		return Mark{}, 0, err
+	}
+	switch {
+	case !ok:
+		prev = first
+	case prev.Source != first.Source:
+		return Mark{}, 0, fmt.Errorf("another source's bridge began here at the same time: %w", ErrFenced)
+	}
+	next := prev.Claim(term)
+	now, err := s.Publish(ctx, prev, next)
+	return next, now, err
+}
+
+// beginTerm writes the next term down and returns it, or ErrFenced where another writer wrote down the same.
+func (s *Store) beginTerm(ctx context.Context) (Term, error) {
+	newest, _, err := s.newestWriters(ctx)
+	if err != nil {
+		return 0, err
+	}
+	mark, _, err := s.Newest(ctx)
+	if err != nil {
+		return 0, err
+	}
+	term, writer := max(newest, mark.Term)+1, rand.Uint64()
+	err = s.db.Exec(ctx, s.db.Database().InsertWriter(), warehouse.Params{"term": warehouse.U64(term), "writer": warehouse.U64(writer)})
+	if err != nil {
+		return 0, fmt.Errorf("begin term %d: %w", term, err)
+	}
+	newest, writers, err := s.newestWriters(ctx)
+	if err == nil && (newest != term || !slices.Equal(writers, []uint64{writer})) {
+		err = fmt.Errorf("begin term %d: %d writers began term %d: %w", term, len(writers), newest, ErrFenced)
+	}
+	return term, err
+}
+
+func (s *Store) newestWriters(ctx context.Context) (newest Term, writers []uint64, err error) {
+	err = s.db.Query(ctx, s.db.Database().NewestWriters(), nil, func(r warehouse.Rows) error {
+		return r.Scan((*uint64)(&newest), &writers)
+	})
+	return newest, writers, err
+}
+
+// Publish inserts next if the newest mark is still prev and no newer term has begun: the commit point. It returns
+// ErrFenced when it is not so. Any
 // other error leaves open whether the mark arrived; Newest tells. It returns ClickHouse's clock, read after the mark was
 // there.
 func (s *Store) Publish(ctx context.Context, prev, next Mark) (Instant, error) {

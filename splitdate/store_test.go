@@ -1,45 +1,55 @@
 package splitdate_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"reflect"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/tidemark-db/tidemark/internal/engine"
+	"github.com/tidemark-db/tidemark/internal/failpoint"
 	"github.com/tidemark-db/tidemark/internal/warehouse"
 	"github.com/tidemark-db/tidemark/splitdate"
 )
 
-func open(t *testing.T) *warehouse.Conn {
+// start starts a server with the tables of marks and returns how to connect to it.
+func start(t *testing.T) func(failpoint.Hook) *warehouse.Conn {
 	t.Helper()
 	server, err := engine.StartClickHouse(t.Context(), engine.ClickHouseOptions{Progress: os.Stderr})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Stop(t.Context()) })
-	db, err := warehouse.Open(warehouse.Options{DSN: server.DSN("we`ird'db")})
-	if err != nil {
-		t.Fatal(err)
+	connect := func(hook failpoint.Hook) *warehouse.Conn {
+		t.Helper()
+		db, err := warehouse.Open(warehouse.Options{DSN: server.DSN("we`ird'db"), Hook: hook})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Close() })
+		return db
 	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := connect(nil)
 	for _, st := range append(db.Database().CreateDatabases(), db.Database().CreateMarks()...) {
 		if err := db.Exec(t.Context(), st, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return db
+	return connect
 }
 
 func TestStore(t *testing.T) {
 	ctx := t.Context()
-	store := splitdate.NewStore(open(t))
+	connect := start(t)
+	store := splitdate.NewStore(connect(nil))
 	if _, ok, err := store.Newest(ctx); ok || err != nil {
 		t.Fatalf("newest of none: %v, %v", ok, err)
 	}
 	first := splitdate.Mark{
-		Format: splitdate.Format, Term: 1, Epoch: 1, LSN: 1 << 40, CommitTime: time.Date(2026, 3, 8, 6, 59, 59, 123456000, time.UTC),
+		LSN: 1 << 40, CommitTime: time.Date(2026, 3, 8, 6, 59, 59, 123456000, time.UTC),
 		Source: splitdate.Source{SystemID: "7421'\\", Timeline: 2, Database: "sh'op\\", Slot: "tidemark"},
 		Tables: map[string]splitdate.Table{
 			"sa'les\\": {
@@ -50,14 +60,21 @@ func TestStore(t *testing.T) {
 			"stores": {Mirrored: true, Clean: []splitdate.Chunk{}, Dirty: []splitdate.Chunk{}, Masks: []splitdate.Chunk{}, Late: []splitdate.Chunk{}, RT: []splitdate.Chunk{}, Chunks: map[splitdate.Chunk]splitdate.Meta{}},
 		},
 	}
-	if _, err := store.Publish(ctx, splitdate.Mark{}, first); err != nil {
+	claimed, _, err := store.Claim(ctx, first)
+	if err != nil {
 		t.Fatal(err)
+	}
+	first.Format, first.Term, first.Epoch = splitdate.Format, 1, 1
+	if !reflect.DeepEqual(claimed, first) {
+		t.Errorf("claimed %+v", claimed)
 	}
 	got, ok, err := store.Newest(ctx)
 	if err != nil || !ok || !reflect.DeepEqual(got, first) {
 		t.Fatalf("read %+v, %v, %v\nwrote %+v", got, ok, err, first)
 	}
 	testFence(t, store, first)
+	testPaused(t, connect, first)
+	testCrowd(t, connect, first)
 }
 
 // testFence has two writers follow the same mark: one publishes, the other learns that it was overtaken and leaves no
@@ -68,8 +85,8 @@ func testFence(t *testing.T, store *splitdate.Store, prev splitdate.Mark) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	claim := prev.Claim()
-	if _, err := store.Publish(ctx, prev, claim); err != nil {
+	claim, _, err := store.Claim(ctx, prev)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := store.Publish(ctx, prev, zombie); !errors.Is(err, splitdate.ErrFenced) {
@@ -83,13 +100,75 @@ func testFence(t *testing.T, store *splitdate.Store, prev splitdate.Mark) {
 	if err != nil || newest.Term != claim.Term || newest.Epoch != claim.Epoch {
 		t.Errorf("newest is %v, %v instead of the claim", newest, err)
 	}
-	// A statement whose condition was evaluated before the claim: its mark is there, and loses by its term.
+	// Not even one that knows the newest mark.
 	late := zombie
-	late.Epoch += 5
-	if _, err := store.Publish(ctx, claim, late); err != nil && !errors.Is(err, splitdate.ErrFenced) {
-		t.Fatal(err)
+	late.Epoch = claim.Epoch + 1
+	if _, err := store.Publish(ctx, claim, late); !errors.Is(err, splitdate.ErrFenced) {
+		t.Errorf("a writer of an older term got %v", err)
 	}
-	if newest, _, err := store.Newest(ctx); err != nil || newest.Term != claim.Term {
-		t.Errorf("newest is %v, %v: a mark of an older term won", newest, err)
+}
+
+// testPaused pauses a writer before and after each statement of its claim while another one takes over and is idle, as a
+// bridge of a quiet database is. The paused one must not take the other's mark for its own.
+func testPaused(t *testing.T, connect func(failpoint.Hook) *warehouse.Conn, first splitdate.Mark) {
+	ctx := t.Context()
+	other := splitdate.NewStore(connect(nil))
+	points := 0
+	for at := 0; ; at++ {
+		var newer splitdate.Mark
+		calls := 0
+		paused := connect(func(context.Context, string, bool) (err error) {
+			if calls == at {
+				newer, _, err = other.Claim(ctx, first)
+			}
+			calls++
+			return err
+		})
+		mark, _, err := splitdate.NewStore(paused).Claim(ctx, first)
+		if newer.Term == 0 {
+			break // it has no more statements
+		}
+		points++
+		newest, _, readErr := other.Newest(ctx)
+		if readErr != nil {
+			t.Fatal(readErr)
+		}
+		fenced := errors.Is(err, splitdate.ErrFenced)
+		if !fenced && (err != nil || mark.Term <= newer.Term) { // before it began, it may begin after the other
+			t.Errorf("paused at %d: %v, %v after %v", at, mark, err, newer)
+		}
+		if fenced && (newest.Term != newer.Term || newest.Epoch != newer.Epoch) {
+			t.Errorf("paused at %d: the newest mark is %v instead of %v", at, newest, newer)
+		}
+	}
+	if points != 6 {
+		t.Errorf("paused at %d points", points)
+	}
+}
+
+// testCrowd lets many writers claim at once: no two of them get the same term, and the newest mark is that of the newest.
+func testCrowd(t *testing.T, connect func(failpoint.Hook) *warehouse.Conn, first splitdate.Mark) {
+	const writers = 8
+	marks, errs := make([]splitdate.Mark, writers), make([]error, writers)
+	var group sync.WaitGroup
+	for i := range writers {
+		store := splitdate.NewStore(connect(nil))
+		group.Go(func() { marks[i], _, errs[i] = store.Claim(t.Context(), first) })
+	}
+	group.Wait()
+	won := map[splitdate.Term]bool{}
+	var last splitdate.Term
+	for i, m := range marks {
+		if errs[i] != nil {
+			continue // fenced, or its statement was ended by another's claim
+		}
+		if won[m.Term] {
+			t.Errorf("two writers got term %d", m.Term)
+		}
+		won[m.Term], last = true, max(last, m.Term)
+	}
+	newest, _, err := splitdate.NewStore(connect(nil)).Newest(t.Context())
+	if err != nil || newest.Term < last {
+		t.Errorf("newest is %v, %v, but term %d was won", newest, err, last)
 	}
 }

@@ -160,9 +160,9 @@ func (m Mark) Next(s Step) (Mark, error) {
 	return next, next.Check()
 }
 
-// Claim returns the mark with which a new writer begins its term: the same state under the next term.
-func (m Mark) Claim() Mark {
-	m.Term++
+// Claim returns the mark with which a new writer begins its term: the same state under that term.
+func (m Mark) Claim(term Term) Mark {
+	m.Term = term
 	m.Epoch++
 	m.Format = Format
 	return m

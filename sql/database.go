@@ -12,6 +12,9 @@ func (d Database) SplitDate() string { return qualified(string(d), "split_date")
 // SplitDateLog is the quoted name of the table of marks that no query needs any more.
 func (d Database) SplitDateLog() string { return qualified(d.Internals(), "split_date_log") }
 
+// Writers is the quoted name of the table of terms.
+func (d Database) Writers() string { return qualified(d.Internals(), "writers") }
+
 // SplitDateCurrent is the quoted name of the view of the newest mark, for people.
 func (d Database) SplitDateCurrent() string { return qualified(string(d), "split_date_current") }
 
@@ -27,10 +30,16 @@ func (d Database) CreateDatabases() []Statement {
 	return out
 }
 
-// CreateMarks returns the statements that create the tables of marks.
+// CreateMarks returns the statements that create the tables of marks and of terms.
 func (d Database) CreateMarks() []Statement {
-	return []Statement{d.render("create_split_date.sql"), d.render("create_split_date_log.sql")}
+	return []Statement{d.render("create_split_date.sql"), d.render("create_split_date_log.sql"), d.render("create_writers.sql")}
 }
+
+// InsertWriter returns the statement that begins a term. Parameters: term, writer.
+func (d Database) InsertWriter() Statement { return d.render("insert_writer.sql") }
+
+// NewestWriters returns the statement that reads the newest term and all who began it, no row if there is none.
+func (d Database) NewestWriters() Statement { return d.render("newest_writers.sql") }
 
 // CreateCurrent returns the statement that creates split_date_current; it needs a mark to exist.
 func (d Database) CreateCurrent() Statement { return d.render("create_split_date_current.sql") }
@@ -47,8 +56,8 @@ func (d Database) NewestMark() Statement { return d.render("newest_mark.sql") }
 // ListMarks returns the statement that lists the marks still kept.
 func (d Database) ListMarks() Statement { return d.render("list_marks.sql") }
 
-// InsertMark returns the statement that publishes a mark if the newest one is still the one it follows. Parameters:
-// format, term, epoch, lsn, commit_time, source, tables, chunks, previous_term, previous_epoch.
+// InsertMark returns the statement that publishes a mark if the newest one is still the one it follows and no newer term
+// has begun. Parameters: format, term, epoch, lsn, commit_time, source, tables, chunks, previous_term, previous_epoch.
 func (d Database) InsertMark() Statement { return d.render("insert_mark.sql") }
 
 // ArchiveMarks returns the statement that copies a partition of split_date to its log. Parameter: partition.

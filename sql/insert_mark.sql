@@ -6,3 +6,4 @@ SELECT
     {tables:Map(String, {{tableType}})},
     {chunks:Map(String, {{chunksType}})}
 WHERE (SELECT max((`term`, `epoch`)) FROM {{.SplitDate}}) = ({previous_term:UInt64}, {previous_epoch:UInt64})
+    AND (SELECT max(`term`) FROM {{.Writers}}) = {term:UInt64}

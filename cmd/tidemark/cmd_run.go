@@ -18,6 +18,8 @@ import (
 type runOptions struct {
 	// CheckInvariants evaluates the invariants of a mark in ClickHouse after each one.
 	CheckInvariants bool
+	// Standby waits while another bridge holds the slot, instead of ending with an error.
+	Standby bool
 	// Reloads brings each configuration that SIGHUP has loaded without a fault.
 	Reloads <-chan *config.Config
 }
@@ -29,13 +31,17 @@ func newRun(a *app) *cobra.Command {
 		Short: "Run the bridge until it is interrupted",
 		Long: `Run streams the publication into ClickHouse until SIGINT or SIGTERM. It goes on where
 the last run ended. On SIGHUP it reads the configuration again; one with a fault is
-refused whole, and the old one stays.`,
+refused whole, and the old one stays.
+
+Of two bridges on one slot, one works. The second is refused, or with --standby it waits
+and takes over within seconds of the first one's end.`,
 		Example: example("tidemark run -c tidemark.yaml", "TIDEMARK_SOURCE_DSN=postgres://... tidemark run -c tidemark.yaml --tick 500ms"),
 	}
 	flags := newConfigFlags(cmd)
 	flags.stands(cmd, "tick", "tick", "time between two published states")
 	flags.stands(cmd, "rt-window", "rt_window", "age at which a row settles")
 	flags.stands(cmd, "listen", "http.listen", "address of the HTTP endpoint")
+	cmd.Flags().BoolVar(&opts.Standby, "standby", false, "wait while another bridge holds the slot, and take over when it is gone")
 	cmd.Flags().BoolVar(&opts.CheckInvariants, "check-invariants", false, "evaluate the invariants at every published state (for debugging; slow)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, log, err := a.start(cmd, flags)

@@ -18,7 +18,7 @@ import (
 // runBridge returns nil, or ctx's error, after a clean stop.
 func runBridge(ctx context.Context, cfg *config.Config, log zerolog.Logger, o runOptions) error {
 	return bridge.New(cfg, log, bridge.Options{
-		CheckInvariants: o.CheckInvariants, Reloads: o.Reloads, Debug: log.GetLevel() <= zerolog.DebugLevel, Build: build(),
+		CheckInvariants: o.CheckInvariants, Standby: o.Standby, Reloads: o.Reloads, Debug: log.GetLevel() <= zerolog.DebugLevel, Build: build(),
 	}).Run(ctx)
 }
 

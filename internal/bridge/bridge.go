@@ -26,6 +26,7 @@ import (
 type Options struct {
 	CheckInvariants bool // evaluate the invariants in SQL after every mark, and stop when one is broken
 	Debug           bool // leave our statements in ClickHouse's query_log
+	Standby         bool // wait while another bridge holds the slot, and take over when it is gone
 	Hook            failpoint.Hook
 	Reloads         <-chan *config.Config // each ends the session; the next one works with it
 	Build           observe.Build         // of this binary, for the metrics
@@ -138,6 +139,8 @@ func (b *Bridge) Run(ctx context.Context) error {
 			return nil
 		case r.reloaded:
 			continue
+		case b.opts.Standby && errors.Is(r.err, splitdate.ErrFenced):
+			b.log.Warn().Err(r.err).Msg("overtaken")
 		case !worked || final(r.err):
 			return r.err
 		case r.advanced:

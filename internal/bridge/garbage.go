@@ -59,7 +59,7 @@ func (s *session) collectGarbage(ctx context.Context) error {
 	drop := map[place][]string{}
 	for _, p := range found {
 		switch _, listed := s.mark.Tables[p.at.table.Name].Chunks[p.chunk]; {
-		case listed:
+		case listed, p.chunk.Term() > s.mark.Term: // of a writer that has overtaken this one
 		case older[p.at.table.Name][p.chunk]:
 			retired = append(retired, splitdate.Retired{Table: p.at.table.Name, Region: p.at.region, Chunk: p.chunk})
 		default:

@@ -79,7 +79,7 @@ func (b *Bridge) open(ctx context.Context) (*session, error) {
 	cfg := b.config()
 	s := &session{cfg: cfg, log: b.log, opts: b.opts, jobs: b.jobs, seen: b.seen, source: b.sourceConfig(), bySlot: map[string]*table{}, ignored: map[string]bool{}}
 	for _, step := range []func(context.Context) error{
-		s.connect, s.preflight, s.takeLock, s.plan, s.identify, s.create, s.claim, s.createTables, s.collectGarbage, s.selfCheck, s.openStream,
+		s.connect, s.takeLock, s.preflight, s.plan, s.identify, s.create, s.claim, s.createTables, s.collectGarbage, s.selfCheck, s.openStream,
 	} {
 		if err := step(ctx); err != nil {
 			s.close()
@@ -182,10 +182,45 @@ func (s *session) patiently(ctx context.Context, try func() error) error {
 }
 
 func (s *session) takeLock(ctx context.Context) error {
-	return s.patiently(ctx, func() (err error) {
+	try := func() (err error) {
 		s.lock, err = cdc.AcquireLock(ctx, s.source)
 		return err
-	})
+	}
+	wait := s.patiently
+	if s.opts.Standby {
+		wait = s.standBy
+	}
+	if err := wait(ctx, try); err != nil {
+		return err
+	}
+	return s.lock.FreeSlot(ctx)
+}
+
+// standbyPause is the time between two looks at the lock: how much later a standby takes over.
+const standbyPause = 500 * time.Millisecond
+
+// standBy tries until it has the lock. That PostgreSQL is away for a while is no reason to give up: the bridge that holds
+// the lock is waiting for it too.
+func (s *session) standBy(ctx context.Context, try func() error) error {
+	for waiting := false; ; waiting = true {
+		err := try()
+		switch {
+		case err == nil:
+			if waiting {
+				s.log.Info().Msg("taking over")
+			}
+			return nil
+		case !errors.Is(err, cdc.ErrLocked) && !(waiting && outOfReach(err)):
+			return err
+		case !waiting:
+			s.log.Info().Str("other", err.Error()).Msg("standing by")
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("stand by: %w", ctx.Err())
+		case <-time.After(standbyPause):
+		}
+	}
 }
 
 func (s *session) plan(ctx context.Context) error {
@@ -230,7 +265,7 @@ func (s *session) nextChunk() splitdate.Chunk {
 
 // identify reads the newest mark and refuses one that belongs to another source.
 func (s *session) identify(ctx context.Context) error {
-	id, _, err := cdc.ReadIdentity(ctx, s.source)
+	id, end, err := cdc.ReadIdentity(ctx, s.source)
 	if err != nil {
 		return err
 	}
@@ -246,6 +281,11 @@ func (s *session) identify(ctx context.Context) error {
 	if mark.Source != sourceOf(id) {
 		return fault.New("give this source a ClickHouse database of its own; or, if the source was restored or failed over, `tidemark uninstall --data` and start again, which loads every table anew",
 			"database %s holds the tables of another source: %s there, %s here: %w", s.cfg.ClickHouse.Database, describe(mark.Source), describe(sourceOf(id)), errRefused)
+	}
+	if end < mark.LSN {
+		return fault.New("`tidemark uninstall --slot --data` and start again, which loads every table anew",
+			"PostgreSQL's WAL ends at %s, before %s, which the newest mark holds: it was restored from an older backup, and what was written between is lost there: %w",
+			end, mark.LSN, errRefused)
 	}
 	return nil
 }
@@ -293,27 +333,21 @@ func (s *session) needSlot(ctx context.Context) error {
 	case !slot.Exists:
 		return fault.New("`tidemark uninstall --data` and start again, which loads every table anew",
 			"slot %q is gone; changes since %s, which the newest mark holds, are lost: %w", s.source.Slot, s.mark.LSN, cdc.ErrNoSlot)
-	case slot.Lost:
-		return fault.New("`tidemark uninstall --slot --data` and start again, which loads every table anew; raise max_slot_wal_keep_size",
-			"PostgreSQL invalidated slot %q; changes since %s, which the newest mark holds, are lost: %w", s.source.Slot, s.mark.LSN, cdc.ErrSlotLost)
+	case slot.ConfirmedFlush > s.mark.LSN:
+		return fault.New("`tidemark uninstall --slot --data` and start again, which loads every table anew",
+			"slot %q stands at %s, the newest mark at %s: ClickHouse was restored from an older backup, and the changes between are lost: %w",
+			s.source.Slot, slot.ConfirmedFlush, s.mark.LSN, cdc.ErrSlotAhead)
 	}
 	return nil
 }
 
 // claim begins a term: from here on, whatever another writer still sends counts for nothing.
 func (s *session) claim(ctx context.Context) error {
-	prev := s.mark
-	next := prev.Claim()
-	s.db.SetTerm(uint64(next.Term))
-	s.numbers = splitdate.NewNumbers(next.Term)
-	now, err := s.store.Publish(ctx, prev, next)
+	next, now, err := s.store.Claim(ctx, s.mark)
 	if err != nil {
 		return err
 	}
-	err = s.db.Exec(ctx, s.db.Database().KillOlderTerms(), warehouse.Params{"prefix": s.db.QueryPrefix(), "current": s.db.TermPrefix()})
-	if err != nil {
-		return fmt.Errorf("end the statements of older terms: %w", err)
-	}
+	s.numbers = splitdate.NewNumbers(next.Term)
 	s.mark = next
 	s.keeper = newKeeper(s, now)
 	s.log.Info().Uint64("term", uint64(next.Term)).Uint64("epoch", uint64(next.Epoch)).Stringer("lsn", next.LSN).Msg("took over")

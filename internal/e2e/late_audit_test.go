@@ -120,10 +120,17 @@ type auditRig struct {
 	*rig.Rig
 	t      *testing.T
 	tables []audited
+	file   string // the configuration, where a test has only one
 }
 
 // newAuditRig creates the tables and publishes them.
 func newAuditRig(t *testing.T, tables ...audited) *auditRig {
+	t.Helper()
+	return newAuditRigOn(t, servers, tables...)
+}
+
+// newAuditRigOn does so on servers of the test's own.
+func newAuditRigOn(t *testing.T, servers *rig.Servers, tables ...audited) *auditRig {
 	t.Helper()
 	statements := []string{auditTable}
 	for _, a := range tables {

@@ -17,7 +17,10 @@ import (
 // servers are the two engines that all tests of this package share; each test has databases of its own.
 var servers *rig.Servers
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	rig.Puppets()
+	os.Exit(run(m))
+}
 
 // run returns the exit code. The engines stop however the tests end; a test's own panic ends the process, and the
 // engines with it.

@@ -43,6 +43,18 @@ TTL toDateTime(`written_at`) + INTERVAL 7 DAY
 SETTINGS old_parts_lifetime = 5
 COMMENT 'tidemark: marks that no running query needs any more';
 
+-- create_writers
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`writers`
+(
+    `term` UInt64,
+    `writer` UInt64,
+    `at` DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC')
+)
+ENGINE = MergeTree
+ORDER BY `term`
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+COMMENT 'tidemark: who began which term; a mark of an older term is not written any more';
+
 -- create_split_date_current
 CREATE OR REPLACE VIEW `shop`.`split_date_current`
 (
@@ -97,7 +109,14 @@ SELECT
     {source:Tuple(String, Int32, String, String)},
     {tables:Map(String, Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64))},
     {chunks:Map(String, Map(UInt64, Tuple(rows UInt64, from Int64, to Int64)))}
-WHERE (SELECT max((`term`, `epoch`)) FROM `shop`.`split_date`) = ({previous_term:UInt64}, {previous_epoch:UInt64});
+WHERE (SELECT max((`term`, `epoch`)) FROM `shop`.`split_date`) = ({previous_term:UInt64}, {previous_epoch:UInt64})
+    AND (SELECT max(`term`) FROM `shop_tidemark`.`writers`) = {term:UInt64};
+
+-- insert_writer
+INSERT INTO `shop_tidemark`.`writers` (`term`, `writer`) VALUES ({term:UInt64}, {writer:UInt64});
+
+-- newest_writers
+SELECT `term`, groupArray(`writer`) FROM `shop_tidemark`.`writers` GROUP BY `term` ORDER BY `term` DESC LIMIT 1;
 
 -- archive_marks
 INSERT INTO `shop_tidemark`.`split_date_log` SELECT * FROM `shop`.`split_date` WHERE intDiv(`epoch`, 64) = {partition:UInt64};

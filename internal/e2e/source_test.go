@@ -1,0 +1,203 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tidemark-db/tidemark/internal/rig"
+)
+
+// TestSourceLost takes from a stopped bridge what it needs to go on. It has to stop and say what is lost; the command that
+// it names has to repair it.
+func TestSourceLost(t *testing.T) {
+	s := ownServers(t)
+	for _, c := range []struct {
+		name string
+		lose func(*testing.T, *auditRig)
+		want []string
+	}{
+		{"slot dropped", func(t *testing.T, r *auditRig) {
+			r.run("SELECT pg_drop_replication_slot('" + r.Name + "')")
+		}, []string{"slot", "is gone", "lost"}},
+		{"slot invalidated", loseWAL, []string{"invalidated", "lost", "max_slot_wal_keep_size"}},
+		{"slot ahead", func(t *testing.T, r *auditRig) {
+			r.run("UPDATE stock SET v = v + 1")
+			r.run("SELECT pg_replication_slot_advance('" + r.Name + "', pg_current_wal_lsn())")
+		}, []string{"restored", "lost"}},
+		{"ClickHouse restored", func(t *testing.T, r *auditRig) {
+			restore(t, s.ClickHouse, func() { r.live("UPDATE stock SET v = v + 2") })
+		}, []string{"ClickHouse was restored", "lost"}},
+		{"PostgreSQL restored", func(t *testing.T, r *auditRig) {
+			restore(t, s.Postgres, func() { r.live("UPDATE stock SET v = v + 3") })
+		}, []string{"restored", "lost"}},
+		{"PostgreSQL recovered to a new timeline", func(t *testing.T, r *auditRig) {
+			restore(t, s.Postgres, func() { r.live("UPDATE stock SET v = v + 4") }, "recovery.signal")
+			r.Eventually(time.Minute, "the end of recovery", func(ctx context.Context) error {
+				_, err := r.PG.Exec(ctx, "CREATE TABLE recovered ()")
+				return err
+			})
+		}, []string{"timeline 1", "timeline 2", "restored or failed over"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newAuditRigOn(t, s, lateTables("stock")...)
+			r.file = r.config("tick: 100ms")
+			r.live("UPDATE stock SET v = 0")
+			c.lose(t, r)
+			failed := command(t, r.file, "run")
+			failed.fails(t, 1, c.want)
+			r.repair(t, failed.stderr)
+			r.live("UPDATE stock SET v = v + 5")
+		})
+	}
+}
+
+// ownServers are a pair of engines that the test may kill.
+func ownServers(t *testing.T) *rig.Servers {
+	t.Helper()
+	s, err := rig.Start(t.Context(), rig.Options{PostgresVersion: "18"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	if s.Postgres == nil || s.ClickHouse == nil {
+		t.Fatal("this test kills the servers, so it needs its own")
+	}
+	return s
+}
+
+// named finds a command in a remedy.
+var named = regexp.MustCompile("`tidemark ([^`]*)`")
+
+// repair runs the commands that a remedy names.
+func (r *auditRig) repair(t *testing.T, stderr string) {
+	t.Helper()
+	_, remedy, _ := strings.Cut(stderr, "Try: ")
+	found := named.FindAllStringSubmatch(remedy, -1)
+	if len(found) == 0 {
+		t.Fatalf("no command in %q", remedy)
+	}
+	for _, match := range found {
+		command(t, r.file, append(strings.Fields(match[1]), "--yes")...).works(t)
+	}
+}
+
+func (r *auditRig) run(sql string) {
+	r.t.Helper()
+	if _, err := r.PG.Exec(r.t.Context(), sql); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// live lets a bridge run until it has brought a change, and compares.
+func (r *auditRig) live(sql string) {
+	r.t.Helper()
+	p := r.Spawn(r.file)
+	r.run(sql)
+	r.compare()
+	if code := p.Terminate(); code != 0 {
+		r.t.Errorf("exit code %d", code)
+	}
+}
+
+// loseWAL writes until PostgreSQL gives the slot up.
+func loseWAL(t *testing.T, r *auditRig) {
+	t.Helper()
+	r.run("ALTER SYSTEM SET max_slot_wal_keep_size = '16MB'")
+	r.run("SELECT pg_reload_conf()")
+	defer func() {
+		r.run("ALTER SYSTEM RESET max_slot_wal_keep_size")
+		r.run("SELECT pg_reload_conf()")
+	}()
+	r.Eventually(time.Minute, "the slot's loss", func(ctx context.Context) error {
+		var status string
+		for _, sql := range []string{"CREATE TABLE IF NOT EXISTS waste (v text)", "INSERT INTO waste SELECT repeat('w', 1000) FROM generate_series(1, 20000)", "SELECT pg_switch_wal()", "CHECKPOINT"} {
+			if _, err := r.PG.Exec(ctx, sql); err != nil {
+				return err
+			}
+		}
+		err := r.PG.QueryRow(ctx, "SELECT wal_status FROM pg_replication_slots WHERE slot_name = $1", r.Name).Scan(&status)
+		if err == nil && status != "lost" {
+			err = errors.New(status)
+		}
+		return err
+	})
+}
+
+// halting is an engine that can be stopped in order and started again on its data.
+type halting interface {
+	Dir() string
+	Halt(ctx context.Context) error
+	Start(ctx context.Context) error
+}
+
+// restore backs a server up, lets it go on, and puts the backup back, with an empty file of that name in it.
+func restore(t *testing.T, s halting, between func(), signal ...string) {
+	t.Helper()
+	ctx := t.Context()
+	data, backup := filepath.Join(s.Dir(), "data"), filepath.Join(t.TempDir(), "backup")
+	copyTree := func(from, to string) {
+		t.Helper()
+		if out, err := exec.CommandContext(ctx, "cp", "-a", from, to).CombinedOutput(); err != nil {
+			t.Fatalf("copy %s: %v\n%s", from, err, out)
+		}
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(s.Halt(ctx))
+	copyTree(data, backup)
+	must(s.Start(ctx))
+	between()
+	must(s.Halt(ctx))
+	must(os.RemoveAll(data))
+	for _, name := range signal {
+		conf, err := os.OpenFile(filepath.Join(backup, "postgresql.auto.conf"), os.O_APPEND|os.O_WRONLY, 0)
+		must(err)
+		_, err = fmt.Fprintln(conf, "restore_command = 'false'")
+		must(errors.Join(err, conf.Close()))
+		must(os.WriteFile(filepath.Join(backup, name), nil, 0o644))
+	}
+	copyTree(backup, data)
+	must(s.Start(ctx))
+}
+
+// TestIdlePublication writes to a table that is not published: the slot must not keep that WAL.
+func TestIdlePublication(t *testing.T) {
+	t.Parallel()
+	r := rig.New(t, servers, "CREATE TABLE stock (id int PRIMARY KEY, v bigint)", "CREATE TABLE other (v text)", "CREATE PUBLICATION tidemark FOR TABLE stock")
+	p := r.Spawn(r.ConfigFile("tick: 100ms\ntables: {public.stock: {}}"))
+	r.WaitLSN(1)
+	for range 3 {
+		var end string
+		err := r.PG.QueryRow(t.Context(), "INSERT INTO other SELECT repeat('o', 1000) FROM generate_series(1, 20000) RETURNING pg_current_wal_lsn()::text").Scan(&end)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Eventually(3*time.Minute, "the slot to let go of the WAL before "+end, func(ctx context.Context) error {
+			if _, err := r.PG.Exec(ctx, "CHECKPOINT"); err != nil { // writes down which transactions run: from there on WAL is kept
+				return err
+			}
+			var kept string
+			var free bool
+			err := r.PG.QueryRow(ctx, "SELECT restart_lsn::text, restart_lsn >= $1::pg_lsn FROM pg_replication_slots WHERE slot_name = $2", end, r.Name).Scan(&kept, &free)
+			if err == nil && !free {
+				err = fmt.Errorf("it keeps what follows %s", kept)
+			}
+			return err
+		})
+	}
+	if code := p.Terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}

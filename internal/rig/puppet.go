@@ -1,0 +1,233 @@
+package rig
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/tidemark-db/tidemark/internal/bridge"
+	"github.com/tidemark-db/tidemark/internal/config"
+)
+
+// Point is a place in the bridge's work: before or after a statement that changes state.
+type Point struct {
+	Statement string
+	After     bool
+}
+
+func (p Point) String() string {
+	if p.After {
+		return "after " + p.Statement
+	}
+	return "before " + p.Statement
+}
+
+// Puppet is a bridge in a process of its own that can be held at a failpoint: the goroutine that reaches the point waits
+// there while the test kills or pauses a server, or the puppet itself.
+type Puppet struct {
+	*Process
+	orders, answers *os.File
+}
+
+// The environment of a puppet: its configuration file, and whether it is a standby.
+const (
+	puppetConfig  = "TIDEMARK_PUPPET_CONFIG"
+	puppetStandby = "TIDEMARK_PUPPET_STANDBY"
+)
+
+// Puppets makes the test binary a puppet when it was started as one; TestMain calls it first. It does not return then.
+func Puppets() {
+	if file := os.Getenv(puppetConfig); file != "" {
+		os.Exit(bePuppet(file))
+	}
+}
+
+// SpawnPuppet starts a bridge that is held when it reaches the point for the first time. Process.Log has what it logs.
+func (r *Rig) SpawnPuppet(file string, at Point, standby bool) *Puppet {
+	r.t.Helper()
+	program, err := os.Executable()
+	r.must(err)
+	log, err := os.OpenFile(filepath.Join(r.Dir, "run.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	r.must(err)
+	hear, orders, err := os.Pipe()
+	r.must(err)
+	answers, tell, err := os.Pipe()
+	r.must(err)
+	cmd := exec.Command(program)
+	cmd.Env = append(os.Environ(), puppetConfig+"="+file)
+	if standby {
+		cmd.Env = append(cmd.Env, puppetStandby+"=1")
+	}
+	cmd.Stderr, cmd.Stdout = log, log
+	cmd.ExtraFiles = []*os.File{hear, tell}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	r.must(cmd.Start())
+	_, _ = hear.Close(), tell.Close()
+	p := &Puppet{Process: &Process{cmd: cmd, log: log, t: r.t}, orders: orders, answers: answers}
+	r.t.Cleanup(func() {
+		if p.cmd.ProcessState == nil {
+			p.Kill()
+		}
+		_, _ = orders.Close(), answers.Close()
+	})
+	r.must(p.Arm(at))
+	return p
+}
+
+// Arm names the point at which the puppet is held next.
+func (p *Puppet) Arm(at Point) error {
+	_, err := fmt.Fprintf(p.orders, "%s\n", at)
+	return err
+}
+
+// Await returns when the puppet is held, or with an error when it has ended or the time is over.
+func (p *Puppet) Await(patience time.Duration) error {
+	if err := p.answers.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	answer := make([]byte, len(isHeld))
+	if _, err := io.ReadFull(p.answers, answer); err != nil {
+		return fmt.Errorf("wait until it is held: %w", err)
+	}
+	return nil
+}
+
+// Go lets the puppet go on.
+func (p *Puppet) Go() error {
+	_, err := fmt.Fprintln(p.orders, goOn)
+	return err
+}
+
+// Resync makes the puppet fold, if it is at work.
+func (p *Puppet) Resync() error {
+	_, err := fmt.Fprintln(p.orders, resync)
+	return err
+}
+
+// Pause stops the whole process (SIGSTOP), Resume lets it go on (SIGCONT).
+func (p *Process) Pause() error { return p.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume lets a paused process go on.
+func (p *Process) Resume() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
+
+// Wait returns the exit code of a process that ends by itself.
+func (p *Process) Wait() int {
+	err := p.cmd.Wait()
+	_ = p.log.Close()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	return 0
+}
+
+const (
+	goOn   = "go on"
+	resync = "resync"
+	isHeld = "held\n"
+)
+
+// held is the puppet's side: the point at which it is to be held, and who is held there.
+type held struct {
+	tell   io.Writer
+	bridge *bridge.Bridge
+
+	mu    sync.Mutex
+	armed string
+	until chan struct{} // closed when whoever is held may go on
+}
+
+// hook holds whoever reaches the armed point, the first time.
+func (h *held) hook(_ context.Context, statement string, after bool) error {
+	h.mu.Lock()
+	if h.armed != (Point{statement, after}).String() {
+		h.mu.Unlock()
+		return nil
+	}
+	h.armed = ""
+	until := make(chan struct{})
+	h.until = until
+	h.mu.Unlock()
+	if _, err := io.WriteString(h.tell, isHeld); err != nil {
+		return err
+	}
+	<-until
+	return nil
+}
+
+func (h *held) order(line string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case line == resync:
+		go func() { // ends with the resync, or with the process
+			_, _ = h.bridge.Resync(context.Background())
+		}()
+	case line != goOn:
+		h.armed = line
+	case h.until != nil:
+		close(h.until)
+		h.until = nil
+	}
+}
+
+// bePuppet runs a bridge until SIGTERM and returns the exit code. Its first order comes before the bridge starts.
+func bePuppet(file string) int {
+	log := zerolog.New(os.Stderr).With().Timestamp().Logger().Level(zerolog.InfoLevel)
+	cfg, err := config.Load(file, func(string) (string, bool) { return "", false }, nil)
+	if err != nil {
+		log.Error().Err(err).Msg("load configuration")
+		return 2
+	}
+	h := &held{tell: os.NewFile(4, "answers")}
+	orders := bufio.NewScanner(os.NewFile(3, "orders"))
+	if orders.Scan() {
+		h.order(orders.Text())
+	}
+	h.bridge = bridge.New(cfg, log, bridge.Options{Hook: h.hook, Standby: os.Getenv(puppetStandby) != ""})
+	go func() { // ends with the process
+		for orders.Scan() {
+			h.order(strings.TrimSpace(orders.Text()))
+		}
+	}()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := h.bridge.Run(ctx); err != nil {
+		log.Error().Err(err).Msg("ended")
+		return 1
+	}
+	return 0
+}
+
+// Failpoints lists the names of all statements that change state and are rendered of the files of package sql, whose
+// folder is given.
+func Failpoints(t testing.TB, sqlDir string) (out []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(sqlDir, "*.sql"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no statements in %s: %v", sqlDir, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := strings.TrimSpace(string(text)); !strings.HasPrefix(s, "SELECT") && !strings.HasPrefix(s, "CHECK") {
+			out = append(out, strings.TrimSuffix(filepath.Base(file), ".sql"))
+		}
+	}
+	return out
+}

@@ -1,0 +1,1 @@
+INSERT INTO {{.Writers}} (`term`, `writer`) VALUES ({term:UInt64}, {writer:UInt64})
