@@ -84,7 +84,8 @@ type Mark struct {
 	LSN        LSN
 	CommitTime time.Time
 	Source     Source
-	Tables     map[string]Table // by the name of the view
+	Tables     map[string]Table     // by the name of the view
+	Aggregates map[string]Aggregate // those that are complete, by the name of the view
 }
 
 // Historic returns the chunks of HISTORIC, clean and dirty.
@@ -108,6 +109,9 @@ func (t Table) In(r sql.Region) []Chunk {
 
 // Listed returns every chunk of the table.
 func (t Table) Listed() []Chunk { return slices.Concat(t.Clean, t.Dirty, t.Masks, t.Late, t.RT) }
+
+// Has reports whether the table has a chunk.
+func (t Table) Has(c Chunk) bool { _, ok := t.Chunks[c]; return ok }
 
 // Rows sums the rows of the given chunks.
 func (t Table) Rows(chunks []Chunk) uint64 {

@@ -10,7 +10,7 @@ import (
 
 // Retired is a chunk that the newest mark no longer lists.
 type Retired struct {
-	Table  string // view name
+	Table  string // view name; an aggregate's for a merged chunk of its states
 	Region sql.Region
 	Chunk  Chunk
 
@@ -55,6 +55,18 @@ func (r *Retention) Published(prev, next Mark, now Instant) {
 						Table: name, Region: region, Chunk: c, last: prev.Epoch, at: now,
 					})
 				}
+			}
+		}
+	}
+	r.retireMerged(prev, next, now)
+}
+
+// retireMerged takes note of the merged chunks that go. All other states go with the chunk of rows whose number they have.
+func (r *Retention) retireMerged(prev, next Mark, now Instant) {
+	for _, name := range slices.Sorted(maps.Keys(prev.Aggregates)) {
+		for _, c := range slices.Sorted(maps.Keys(prev.Aggregates[name].Merged)) {
+			if _, listed := next.Aggregates[name].Merged[c]; !listed {
+				r.retired = append(r.retired, Retired{Table: name, Region: sql.Historic, Chunk: c, last: prev.Epoch, at: now})
 			}
 		}
 	}

@@ -56,22 +56,23 @@ func scanMark(r warehouse.Rows) (Mark, error) {
 		m                      Mark
 		term, epoch, lsn       uint64
 		commit, written        int64
-		tables, chunks         string
+		texts                  [4]string // tables, chunks, aggregates, states
 		system, database, slot string
 		timeline               int32
 		views                  map[string]tableRow
 		metas                  map[string]map[Chunk]metaRow
+		aggregates             map[string]aggregateRow
+		states                 map[string]map[Chunk]statesRow
 	)
-	if err := r.Scan(&m.Format, &term, &epoch, &lsn, &commit, &written, &system, &timeline, &database, &slot, &tables, &chunks); err != nil {
+	if err := r.Scan(&m.Format, &term, &epoch, &lsn, &commit, &written, &system, &timeline, &database, &slot, &texts[0], &texts[1], &texts[2], &texts[3]); err != nil {
 		return m, err
 	}
 	m.Term, m.Epoch, m.LSN, m.CommitTime = Term(term), Epoch(epoch), LSN(lsn), Instant(commit).Time()
 	m.Source = Source{SystemID: system, Timeline: timeline, Database: database, Slot: slot}
-	if err := json.Unmarshal([]byte(tables), &views); err != nil {
-		return m, fmt.Errorf("decode tables of %s: %w", m, err)
-	}
-	if err := json.Unmarshal([]byte(chunks), &metas); err != nil {
-		return m, fmt.Errorf("decode chunks of %s: %w", m, err)
+	for i, to := range []any{&views, &metas, &aggregates, &states} {
+		if err := json.Unmarshal([]byte(texts[i]), to); err != nil {
+			return m, fmt.Errorf("decode %s: %w", m, err)
+		}
 	}
 	m.Tables = make(map[string]Table, len(views))
 	for name, v := range views {
@@ -80,6 +81,14 @@ func scanMark(r warehouse.Rows) (Mark, error) {
 			return m, fmt.Errorf("decode table %s of %s: %w", name, m, err)
 		}
 		m.Tables[name] = t
+	}
+	m.Aggregates = make(map[string]Aggregate, len(aggregates))
+	for name, v := range aggregates {
+		a := v.aggregate(states[name])
+		if got := a.rows(m.Tables[a.Table]); got != v.Rows {
+			return m, fmt.Errorf("decode aggregate %s of %s: %w", name, m, violation("the mark counts %d rows, its chunks %d", v.Rows, got))
+		}
+		m.Aggregates[name] = a
 	}
 	return m, m.Check()
 }
@@ -98,6 +107,29 @@ type tableRow struct {
 	Late  []Chunk `json:"late"`
 	RT    []Chunk `json:"rt"`
 	Rows  uint64  `json:"rows"`
+}
+
+type aggregateRow struct {
+	Table      string `json:"table"`
+	Definition string `json:"definition"`
+	Rows       uint64 `json:"rows"`
+}
+
+type statesRow struct {
+	Rows uint64  `json:"rows"`
+	Of   []Chunk `json:"of"`
+}
+
+func (v aggregateRow) aggregate(states map[Chunk]statesRow) Aggregate {
+	a := Aggregate{Table: v.Table, Definition: v.Definition, States: map[Chunk]uint64{}, Merged: map[Chunk]Merged{}}
+	for c, s := range states {
+		if len(s.Of) > 0 {
+			a.Merged[c] = Merged{States: s.Rows, Of: s.Of}
+		} else {
+			a.States[c] = s.Rows
+		}
+	}
+	return a
 }
 
 func (v tableRow) table(metas map[Chunk]metaRow) (Table, error) {
@@ -209,14 +241,16 @@ func params(prev, next Mark) warehouse.Params {
 		"source":        fmt.Sprintf("(%s,%d,%s,%s)", sql.Literal(src.SystemID), src.Timeline, sql.Literal(src.Database), sql.Literal(src.Slot)),
 		"tables":        mapText(next.Tables, tableText),
 		"chunks":        mapText(next.Tables, func(t Table) string { return chunksText(t.Chunks) }),
+		"aggregates":    mapText(next.Aggregates, func(a Aggregate) string { return aggregateText(a, next.Tables[a.Table]) }),
+		"states":        mapText(next.Aggregates, statesText),
 		"previous_term": warehouse.U64(prev.Term), "previous_epoch": warehouse.U64(prev.Epoch),
 	}
 }
 
-func mapText(tables map[string]Table, text func(Table) string) string {
-	parts := make([]string, 0, len(tables))
-	for _, name := range slices.Sorted(maps.Keys(tables)) {
-		parts = append(parts, sql.Literal(name)+":"+text(tables[name]))
+func mapText[T any](items map[string]T, text func(T) string) string {
+	parts := make([]string, 0, len(items))
+	for _, name := range slices.Sorted(maps.Keys(items)) {
+		parts = append(parts, sql.Literal(name)+":"+text(items[name]))
 	}
 	return "{" + strings.Join(parts, ",") + "}"
 }
@@ -239,30 +273,47 @@ func chunksText(chunks map[Chunk]Meta) string {
 	return "{" + strings.Join(parts, ",") + "}"
 }
 
-// Kept returns the chunks that the marks still in split_date list, by table, the first epoch among them, and
-// ClickHouse's clock.
+func aggregateText(a Aggregate, t Table) string {
+	return fmt.Sprintf("(%s,%s,%s,%d)", sql.Literal(a.Table), sql.Literal(a.Definition), warehouse.Array(a.Historic(t)), a.rows(t))
+}
+
+func statesText(a Aggregate) string {
+	parts := make([]string, 0, len(a.States)+len(a.Merged))
+	for _, c := range slices.Sorted(maps.Keys(a.States)) {
+		parts = append(parts, fmt.Sprintf("%d:(%d,[])", c, a.States[c]))
+	}
+	for _, c := range slices.Sorted(maps.Keys(a.Merged)) {
+		parts = append(parts, fmt.Sprintf("%d:(%d,%s)", c, a.Merged[c].States, warehouse.Array(a.Merged[c].Of)))
+	}
+	return "{" + strings.Join(parts, ",") + "}"
+}
+
+// Kept returns the chunks that the marks still in split_date list, by table and by aggregate, the first epoch among them,
+// and ClickHouse's clock.
 func (s *Store) Kept(ctx context.Context) (listed map[string]map[Chunk]bool, first Epoch, now Instant, err error) {
 	listed = map[string]map[Chunk]bool{}
 	err = s.db.Query(ctx, s.db.Database().ListMarks(), nil, func(r warehouse.Rows) error {
 		var epoch uint64
 		var at int64
-		var chunks string
-		if err := r.Scan(&epoch, &at, &chunks); err != nil {
+		var chunks, states string
+		if err := r.Scan(&epoch, &at, &chunks, &states); err != nil {
 			return err
 		}
 		if now = Instant(at); first == 0 {
 			first = Epoch(epoch)
 		}
-		var metas map[string]map[Chunk]metaRow
-		if err := json.Unmarshal([]byte(chunks), &metas); err != nil {
-			return fmt.Errorf("decode chunks of mark %d: %w", epoch, err)
-		}
-		for name, table := range metas {
-			if listed[name] == nil {
-				listed[name] = map[Chunk]bool{}
+		for _, text := range []string{chunks, states} {
+			var found map[string]map[Chunk]json.RawMessage
+			if err := json.Unmarshal([]byte(text), &found); err != nil {
+				return fmt.Errorf("decode chunks of mark %d: %w", epoch, err)
 			}
-			for c := range table {
-				listed[name][c] = true
+			for name, of := range found {
+				if listed[name] == nil {
+					listed[name] = map[Chunk]bool{}
+				}
+				for c := range of {
+					listed[name][c] = true
+				}
 			}
 		}
 		return nil

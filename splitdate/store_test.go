@@ -59,6 +59,13 @@ func TestStore(t *testing.T) {
 			},
 			"stores": {Mirrored: true, Clean: []splitdate.Chunk{}, Dirty: []splitdate.Chunk{}, Masks: []splitdate.Chunk{}, Late: []splitdate.Chunk{}, RT: []splitdate.Chunk{}, Chunks: map[splitdate.Chunk]splitdate.Meta{}},
 		},
+		Aggregates: map[string]splitdate.Aggregate{
+			"dai'ly\\": {
+				Table: "sa'les\\", Definition: "d'\\", States: map[splitdate.Chunk]uint64{1: 1 << 40, 4: 0, 1<<40 + 5: 7},
+				Merged: map[splitdate.Chunk]splitdate.Merged{6: {States: 3, Of: []splitdate.Chunk{1}}},
+			},
+			"by_store": {Table: "stores", Definition: "e", States: map[splitdate.Chunk]uint64{}, Merged: map[splitdate.Chunk]splitdate.Merged{}},
+		},
 	}
 	claimed, _, err := store.Claim(ctx, first)
 	if err != nil {

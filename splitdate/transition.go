@@ -120,6 +120,7 @@ type Step struct {
 	Deltas     map[string]Delta // by table
 	Add        map[string]Table // tables that appear, complete
 	Remove     []string
+	Aggregates AggregateStep
 }
 
 // Next returns the mark after m. Positions never go back; everything else is checked by Apply and Check.
@@ -133,31 +134,42 @@ func (m Mark) Next(s Step) (Mark, error) {
 	if s.CommitTime.After(m.CommitTime) {
 		next.CommitTime = s.CommitTime
 	}
-	next.Tables = maps.Clone(m.Tables)
-	if next.Tables == nil {
-		next.Tables = map[string]Table{}
+	var err error
+	if next.Tables, err = m.nextTables(s); err != nil {
+		return m, err
+	}
+	if next.Aggregates, err = m.nextAggregates(s.Aggregates, next.Tables); err != nil {
+		return m, err
+	}
+	return next, next.Check()
+}
+
+func (m Mark) nextTables(s Step) (map[string]Table, error) {
+	next := maps.Clone(m.Tables)
+	if next == nil {
+		next = map[string]Table{}
 	}
 	for _, name := range s.Remove {
-		delete(next.Tables, name)
+		delete(next, name)
 	}
 	for name, table := range s.Add {
-		if _, ok := next.Tables[name]; ok {
-			return m, violation("table %s appears twice", name)
+		if _, ok := next[name]; ok {
+			return nil, violation("table %s appears twice", name)
 		}
-		next.Tables[name] = table
+		next[name] = table
 	}
 	for name, delta := range s.Deltas {
-		table, ok := next.Tables[name]
+		table, ok := next[name]
 		if !ok {
-			return m, violation("table %s changes but is not in the mark", name)
+			return nil, violation("table %s changes but is not in the mark", name)
 		}
 		changed, err := table.Apply(delta)
 		if err != nil {
-			return m, fmt.Errorf("table %s: %w", name, err)
+			return nil, fmt.Errorf("table %s: %w", name, err)
 		}
-		next.Tables[name] = changed
+		next[name] = changed
 	}
-	return next, next.Check()
+	return next, nil
 }
 
 // Claim returns the mark with which a new writer begins its term: the same state under that term.
@@ -173,6 +185,11 @@ func (m Mark) Check() error {
 	for name, t := range m.Tables {
 		if err := t.check(m.Term); err != nil {
 			return fmt.Errorf("table %s: %w", name, err)
+		}
+	}
+	for name, a := range m.Aggregates {
+		if err := a.check(m.Tables[a.Table]); err != nil {
+			return fmt.Errorf("aggregate %s: %w", name, err)
 		}
 	}
 	return nil

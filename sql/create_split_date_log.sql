@@ -8,7 +8,9 @@ CREATE TABLE IF NOT EXISTS {{.SplitDateLog}}
     `written_at` DateTime64(6, 'UTC'),
     `source` Tuple(system_id String, timeline Int32, database String, slot String),
     `tables` Map(String, {{tableType}}),
-    `chunks` Map(String, {{chunksType}})
+    `chunks` Map(String, {{chunksType}}),
+    `aggregates` Map(String, {{aggregateType}}),
+    `states` Map(String, {{statesType}})
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMMDD(`written_at`)

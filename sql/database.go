@@ -57,7 +57,8 @@ func (d Database) NewestMark() Statement { return d.render("newest_mark.sql") }
 func (d Database) ListMarks() Statement { return d.render("list_marks.sql") }
 
 // InsertMark returns the statement that publishes a mark if the newest one is still the one it follows and no newer term
-// has begun. Parameters: format, term, epoch, lsn, commit_time, source, tables, chunks, previous_term, previous_epoch.
+// has begun. Parameters: format, term, epoch, lsn, commit_time, source, tables, chunks, aggregates, states,
+// previous_term, previous_epoch.
 func (d Database) InsertMark() Statement { return d.render("insert_mark.sql") }
 
 // ArchiveMarks returns the statement that copies a partition of split_date to its log. Parameter: partition.

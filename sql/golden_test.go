@@ -50,6 +50,45 @@ func tableStatements(t *Table) []Statement {
 	return out
 }
 
+// goldenAggregates are declared over a table: with keys, a filter and parameters, and with nothing but a count.
+func goldenAggregates(t *testing.T, table *Table) []*Aggregate {
+	measure := func(name, expr, result, state string) Measure {
+		call, err := ParseCall(expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Measure{Column{Name: name, Type: Type{Name: result}}, call, state}
+	}
+	count := measure("n`", "count()", "UInt64", "AggregateFunction(count)")
+	var out []*Aggregate
+	for _, c := range []AggregateConfig{
+		{Name: "by_minute", Where: "price != 'x'", Keys: []Key{
+			{Column{Name: "minute", Type: Type{Name: "DateTime('UTC')"}}, "toStartOfMinute(created_at)"}, {Column{Name: "price", Type: Type{Name: "Decimal(12, 2)"}}, "price"},
+		}, Measures: []Measure{measure("p90", "quantileExact(0.9)(price)", "Decimal(12, 2)", "AggregateFunction(quantileExact(0.9), Decimal(12, 2))"), count}},
+		{Name: "in`all'", Measures: []Measure{count}},
+	} {
+		c.Table = table
+		a, err := NewAggregate(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+func aggregateStatements(list []*Aggregate) (out []Statement) {
+	for _, a := range list {
+		out = append(out, a.CreateTables()...)
+		out = append(out, a.CreateView(), a.Insert(RT), a.Insert(Late), a.Insert(Historic), a.MergeStates(), a.DropPartitions(RT, []string{"1"}))
+		out = append(out, a.Table.Database.DropAggregate(a.Name)...)
+	}
+	first := list[0]
+	d := first.Table.Database
+	return append(out, CountStates(list, RT), first.Table.DescribeKey("toDate(created_at)"), first.Table.DescribeMeasure(first.Measures[0].Call, true),
+		first.Table.DescribeFilter("price > 0"), d.ListAggregates(), d.ListChangingFunctions(), d.DropMade(string(d), "v"), d.DropMade(d.Internals(), "v_rt"))
+}
+
 func databaseStatements(d Database) []Statement {
 	out := append(d.CreateDatabases(), d.CreateMarks()...)
 	out = append(out, d.CreateCurrent(), d.ReadMark(), d.ReadMarkFormat(), d.NewestMark(), d.ListMarks(), d.InsertMark(), d.InsertWriter(), d.NewestWriters(),
@@ -92,6 +131,7 @@ func TestGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		check("table_"+name, tableStatements(table))
+		check("aggregates_of_"+name, aggregateStatements(goldenAggregates(t, table)))
 	}
 	entries, err := files.ReadDir(".")
 	if err != nil {
@@ -136,6 +176,12 @@ func TestOneMarkText(t *testing.T) {
 		view := table.CreateView().Text
 		if strings.Count(view, "`split_date`") != strings.Count(view, mark) {
 			t.Errorf("the view of %s reads split_date other than through the mark's text", name)
+		}
+		for _, a := range goldenAggregates(t, table) {
+			view := a.CreateView().Text
+			if n := strings.Count(view, mark); n == 0 || strings.Count(view, "`split_date`") != n {
+				t.Errorf("the view of %s reads split_date other than through the mark's text", a.Name)
+			}
 		}
 	}
 	if !strings.Contains(Database("shop").CreateCurrent().Text, mark) {

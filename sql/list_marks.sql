@@ -1,3 +1,3 @@
-SELECT `epoch`, toUnixTimestamp64Micro(now64(6)), toJSONString(`chunks`)
+SELECT `epoch`, toUnixTimestamp64Micro(now64(6)), toJSONString(`chunks`), toJSONString(`states`)
 FROM {{.SplitDate}}
 ORDER BY `epoch`

@@ -17,15 +17,19 @@ type Statement struct {
 	Text string
 }
 
-// Changes reports whether the statement changes state; those of ours that do not begin with SELECT or CHECK.
+// Changes reports whether the statement changes state; those of ours that do not begin with SELECT, CHECK or DESCRIBE.
 func (s Statement) Changes() bool {
-	return !strings.HasPrefix(s.Text, "SELECT") && !strings.HasPrefix(s.Text, "CHECK")
+	return !strings.HasPrefix(s.Text, "SELECT") && !strings.HasPrefix(s.Text, "CHECK") && !strings.HasPrefix(s.Text, "DESCRIBE")
 }
 
-// The types of the mark's two maps. Readers need the first alone, so it stays small; the second is the writer's.
+// The types of the mark's maps of tables. Readers need the first alone, so it stays small; the second is the writer's.
 const (
 	tableType  = "Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64)"
 	chunksType = "Map(UInt64, Tuple(rows UInt64, from Int64, to Int64))"
+
+	// Likewise of aggregates: rows is what the view's guard compares, of names the chunks that a merged one stands for.
+	aggregateType = "Tuple(table String, definition String, historic Array(UInt64), rows UInt64)"
+	statesType    = "Map(UInt64, Tuple(rows UInt64, of Array(UInt64)))"
 )
 
 const (
@@ -42,15 +46,19 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"volatile":   func() string { return volatile },
 	"tableType":  func() string { return tableType },
 	"chunksType": func() string { return chunksType },
-	"idents":     func(names []string) string { return mapJoin(names, Ident) },
-	"tuple":      func(names []string) string { return tuple(mapJoin(names, Ident), len(names)) },
-	"exprs":      func(names []string) string { return tuple(mapJoin(names, Ident), len(names)) },
-	"columns":    func(cols []Column) string { return mapJoin(cols, func(c Column) string { return Ident(c.Name) }) },
-	"defaults":   func(cols []Column) string { return mapJoin(cols, typedDefault) },
-	"guarded":    func(cols []Column) string { return mapJoin(cols, guardedDefault) },
-	"prefixed":   prefixedColumns,
-	"hidden":     hiddenKey,
-	"source":     source,
+
+	"aggregateType": func() string { return aggregateType },
+	"statesType":    func() string { return statesType },
+	"sortingKey":    func(names []string) string { return "(" + mapJoin(names, Ident) + ")" },
+	"idents":        func(names []string) string { return mapJoin(names, Ident) },
+	"tuple":         func(names []string) string { return tuple(mapJoin(names, Ident), len(names)) },
+	"exprs":         func(names []string) string { return tuple(mapJoin(names, Ident), len(names)) },
+	"columns":       func(cols []Column) string { return mapJoin(cols, func(c Column) string { return Ident(c.Name) }) },
+	"defaults":      func(cols []Column) string { return mapJoin(cols, typedDefault) },
+	"guarded":       func(cols []Column) string { return mapJoin(cols, guardedDefault) },
+	"prefixed":      prefixedColumns,
+	"hidden":        hiddenKey,
+	"source":        source,
 	"sources": func(key []string) string {
 		out := make([]string, len(key))
 		for i := range key {
@@ -61,7 +69,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"equal":       equal,
 	"equalSource": equalSource,
 	// Bound to the database by render.
-	"mark": noDatabase, "tables": noDatabase, "state": noDatabase,
+	"mark": noDatabase, "tables": noDatabase, "state": noDatabase, "aggregate": noDatabase,
 }).ParseFS(files, "*.sql"))
 
 func noDatabase() (string, error) { return "", fmt.Errorf("no database bound") }
@@ -69,20 +77,25 @@ func noDatabase() (string, error) { return "", fmt.Errorf("no database bound") }
 // Mark is the scalar subquery that reads the newest mark. ClickHouse evaluates scalar subqueries of one text once per
 // query, so it must be this very text wherever a view needs the mark: that is what gives a query one state.
 func (d Database) Mark() string {
-	return "(SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM " + d.SplitDate() + " ORDER BY `term` DESC, `epoch` DESC LIMIT 1)"
+	return "(SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM " + d.SplitDate() + " ORDER BY `term` DESC, `epoch` DESC LIMIT 1)"
 }
 
 // render executes a file's template. A failure is a fault of this package, seen by every test that renders the file.
 func render(d Database, file string, data any) Statement {
 	t := template.Must(templates.Clone())
-	name := ""
+	name, aggregate := "", ""
 	if table, ok := data.(interface{ name() string }); ok {
 		name = table.name()
+	}
+	if a, ok := data.(interface{ aggregateName() string }); ok {
+		aggregate = a.aggregateName()
 	}
 	t.Funcs(template.FuncMap{
 		"mark":   func() string { return d.Mark() },
 		"tables": func() string { return d.Mark() + ".5" },
 		"state":  func() string { return "(" + d.Mark() + ".5)[" + Literal(name) + "]" },
+
+		"aggregate": func() string { return "(" + d.Mark() + ".6)[" + Literal(aggregate) + "]" },
 	})
 	var b strings.Builder
 	if err := t.ExecuteTemplate(&b, file, data); err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/tidemark-db/tidemark/internal/block"
 	"github.com/tidemark-db/tidemark/internal/config"
 	"github.com/tidemark-db/tidemark/internal/failpoint"
+	"github.com/tidemark-db/tidemark/internal/fault"
 	"github.com/tidemark-db/tidemark/internal/observe"
 	"github.com/tidemark-db/tidemark/rtwindow"
 	"github.com/tidemark-db/tidemark/splitdate"
@@ -233,14 +234,29 @@ func (b *Bridge) runUntilReload(ctx context.Context, s *session) (*config.Config
 	reloaded := make(chan *config.Config, 1)
 	go func() { // ends with ctx, which is ended below; awaited by the read of reloaded
 		defer close(reloaded)
-		select {
-		case cfg := <-b.opts.Reloads:
+		if cfg := b.acceptable(ctx); cfg != nil {
 			reloaded <- cfg
 			cancel()
-		case <-ctx.Done():
 		}
 	}()
 	err := s.run(ctx)
 	cancel()
 	return <-reloaded, err
+}
+
+// acceptable returns the next configuration that both servers accept, nil when ctx ended. Others are refused whole, and the
+// session goes on with its own.
+func (b *Bridge) acceptable(ctx context.Context) *config.Config {
+	for {
+		select {
+		case cfg := <-b.opts.Reloads:
+			_, err := aggregatePlans(ctx, cfg)
+			if err == nil || ctx.Err() != nil || outOfReach(err) {
+				return cfg // a server that is out of reach says nothing about the configuration
+			}
+			b.log.Error().Err(err).Str("try", fault.Try(err)).Msg("configuration refused, the old one stays")
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }

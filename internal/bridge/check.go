@@ -152,6 +152,9 @@ func bridgeRuns(ctx context.Context, cfg *config.Config) bool {
 
 func (f *findings) tables(ctx context.Context, cfg *config.Config) {
 	plans, err := Plans(ctx, cfg)
+	if err == nil {
+		f.aggregates(ctx, cfg, plans)
+	}
 	if err != nil {
 		if !errors.Is(err, cdc.ErrNoPublication) { // said before
 			f.fail("tables", err)
@@ -160,5 +163,22 @@ func (f *findings) tables(ctx context.Context, cfg *config.Config) {
 	}
 	for _, p := range plans {
 		f.table(ctx, p)
+	}
+}
+
+// aggregates has ClickHouse look at what is declared.
+func (f *findings) aggregates(ctx context.Context, cfg *config.Config, plans []plan) {
+	db, err := OpenWarehouse(ctx, cfg, Options{})
+	if err != nil {
+		return // said before
+	}
+	defer db.Close()
+	if err := planAggregates(ctx, db, plans); err != nil {
+		f.fail("aggregates", err)
+	}
+	for _, p := range plans {
+		for _, a := range p.aggregates {
+			f.add(OK, p.sql.Source, fmt.Sprintf("aggregate %s: keys %v, measures %v", a.Name, a.KeyNames(), a.MeasureNames()), "")
+		}
 	}
 }

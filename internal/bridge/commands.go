@@ -53,6 +53,16 @@ type TableStatus struct {
 	Masks          uint64     `json:"masks"`
 	RTChunks       int        `json:"rt_chunks"`
 	HistoricChunks int        `json:"historic_chunks"`
+
+	Aggregates []AggregateStatus `json:"aggregates,omitempty"`
+}
+
+// AggregateStatus says whether the newest mark holds an aggregate and, until then, how much of HISTORIC is computed.
+type AggregateStatus struct {
+	Name     string `json:"name"`
+	Ready    bool   `json:"ready"`
+	Computed int    `json:"computed_chunks"`
+	Chunks   int    `json:"chunks"` // clean ones of HISTORIC
 }
 
 // ReadStatus reads both servers; it needs no running bridge.
@@ -87,7 +97,11 @@ func ReadStatus(ctx context.Context, cfg *config.Config) (st Status, err error) 
 	}
 	for _, t := range cfg.Tables {
 		state, ok := mark.Tables[ViewName(t.Name.Schema, t.Name.Name)]
-		st.Tables = append(st.Tables, tableStatus(t.Name.Schema+"."+t.Name.Name, state, ok))
+		status := tableStatus(t.Name.Schema+"."+t.Name.Name, state, ok)
+		if status.Aggregates, err = aggregateStatus(ctx, cfg, t, mark); err != nil {
+			return st, err
+		}
+		st.Tables = append(st.Tables, status)
 	}
 	return st, nil
 }
@@ -148,9 +162,9 @@ func Wait(ctx context.Context, cfg *config.Config, lsn cdc.LSN) (uint64, error) 
 	}
 }
 
-// DDL returns every DDL statement that a first run makes in ClickHouse.
+// DDL returns every DDL statement that a first run makes in ClickHouse, which is asked for the types of aggregates.
 func DDL(ctx context.Context, cfg *config.Config) (out []string, err error) {
-	plans, err := Plans(ctx, cfg)
+	plans, err := aggregatePlans(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -162,6 +176,11 @@ func DDL(ctx context.Context, cfg *config.Config) (out []string, err error) {
 	for _, p := range plans {
 		for _, st := range append(p.sql.CreateTables(), p.sql.CreateView()) {
 			out = append(out, st.Text)
+		}
+		for _, a := range p.aggregates {
+			for _, st := range append(a.CreateTables(), a.CreateView()) {
+				out = append(out, st.Text)
+			}
 		}
 	}
 	return out, nil
@@ -271,14 +290,20 @@ func Uninstall(ctx context.Context, cfg *config.Config, slot, data bool) error {
 	return nil
 }
 
-// viewNames are those of the configured tables and of the newest mark.
+// viewNames are those of the configured tables and aggregates, and of the newest mark.
 func viewNames(ctx context.Context, cfg *config.Config) []string {
 	names := map[string]bool{}
 	for _, t := range cfg.Tables {
 		names[ViewName(t.Name.Schema, t.Name.Name)] = true
+		for _, a := range t.Aggregates {
+			names[a.Name] = true
+		}
 	}
 	if mark, err := readMark(ctx, cfg); err == nil {
 		for name := range mark.Tables {
+			names[name] = true
+		}
+		for name := range mark.Aggregates {
 			names[name] = true
 		}
 	}

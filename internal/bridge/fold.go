@@ -90,7 +90,14 @@ func (s *session) beginFold(ctx context.Context, t *table) {
 	s.keeper.pin(fold.Frozen())
 	s.log.Info().Str("table", t.sql.Source).Int("chunks", len(fold.From)).Uint64("late_rows", state.Rows(fold.Late)).
 		Uint64("masks", state.Rows(fold.Masks)).Msg("folding")
-	go func() { f.done <- t.archive.Build(warehouse.OnProgress(ctx, f.job.Add), &f.fold) }() // ends with the statement or ctx; awaited by endFold or stopFold
+	held := s.held(t)
+	go func() { // ends with the statements or ctx; awaited by endFold or stopFold
+		err := t.archive.Build(warehouse.OnProgress(ctx, f.job.Add), &f.fold)
+		if err == nil {
+			err = t.states.Write(ctx, historicOf(held, f.fold.Built()))
+		}
+		f.done <- err
+	}()
 }
 
 func (s *session) foldDone() <-chan error {

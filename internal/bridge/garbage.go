@@ -26,6 +26,11 @@ func (s *session) partitions(ctx context.Context) (out []partition, err error) {
 		for _, r := range sql.Regions() {
 			places[t.sql.RegionName(r)] = place{t.sql, r}
 		}
+		for _, a := range t.aggregates {
+			for _, r := range sql.AggregateRegions() {
+				places[a.RegionName(r)] = place{a, r}
+			}
+		}
 	}
 	err = s.db.Query(ctx, s.db.Database().ListChunks(), warehouse.Params{"database": s.db.Database().Internals()}, func(r warehouse.Rows) error {
 		var table, id string
@@ -58,10 +63,11 @@ func (s *session) collectGarbage(ctx context.Context) error {
 	var retired []splitdate.Retired
 	drop := map[place][]string{}
 	for _, p := range found {
-		switch _, listed := s.mark.Tables[p.at.table.Name].Chunks[p.chunk]; {
+		name, listed := s.listed(p)
+		switch {
 		case listed, p.chunk.Term() > s.mark.Term: // of a writer that has overtaken this one
-		case older[p.at.table.Name][p.chunk]:
-			retired = append(retired, splitdate.Retired{Table: p.at.table.Name, Region: p.at.region, Chunk: p.chunk})
+		case older[name][p.chunk]:
+			retired = append(retired, splitdate.Retired{Table: name, Region: p.at.region, Chunk: p.chunk})
 		default:
 			drop[p.at] = append(drop[p.at], p.id)
 		}
@@ -76,32 +82,76 @@ func (s *session) collectGarbage(ctx context.Context) error {
 	return nil
 }
 
-// dropChunks drops chunks of an internal table.
+// listed reports whether the newest mark lists a chunk, and under which name older ones would. States go with the chunk of
+// rows that they are of, which may be listed by older marks alone: they are found again when that is dropped.
+func (s *session) listed(p partition) (name string, listed bool) {
+	switch t := p.at.table.(type) {
+	case *sql.Aggregate:
+		if _, merged := s.mark.Aggregates[t.Name].Merged[p.chunk]; merged {
+			return t.Name, true
+		}
+		return t.Name, s.mark.Tables[t.Table.Name].Has(p.chunk)
+	case *sql.Table:
+		return t.Name, s.mark.Tables[t.Name].Has(p.chunk)
+	}
+	return "", true
+}
+
+// dropChunks drops chunks of an internal table, and then their states.
 func (s *session) dropChunks(ctx context.Context, at place, chunks []splitdate.Chunk) error {
 	if len(chunks) == 0 {
 		return nil
 	}
-	var ids []string
-	if at.region != sql.Historic || at.table.Mirrored() {
-		for _, c := range chunks {
-			ids = append(ids, strconv.FormatUint(uint64(c), 10))
-		}
-		return s.dropPartitions(ctx, at, ids)
+	plain := make([]string, len(chunks))
+	for i, c := range chunks {
+		plain[i] = strconv.FormatUint(uint64(c), 10)
 	}
+	table, ok := at.table.(*sql.Table)
+	if !ok {
+		return s.dropPartitions(ctx, at, plain)
+	}
+	ids := plain
+	if at.region == sql.Historic && !table.Mirrored() {
+		found, err := s.partitionsOf(ctx, at, chunks)
+		if err != nil {
+			return err
+		}
+		ids = found
+	}
+	if err := s.dropPartitions(ctx, at, ids); err != nil {
+		return err
+	}
+	return s.dropStates(ctx, table, at.region, chunks, plain)
+}
+
+// dropStates drops the states of chunks of rows.
+func (s *session) dropStates(ctx context.Context, t *sql.Table, r sql.Region, chunks []splitdate.Chunk, ids []string) error {
+	if r == sql.Masks || r == sql.Changes {
+		return nil
+	}
+	of := s.byView(t.Name)
+	of.states.Forget(chunks)
+	for _, a := range of.aggregates {
+		if err := s.dropPartitions(ctx, place{a, sql.StatesOf(r)}, ids); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// partitionsOf returns the ids of the partitions that chunks of HISTORIC have.
+func (s *session) partitionsOf(ctx context.Context, at place, chunks []splitdate.Chunk) (ids []string, err error) {
 	wanted := map[splitdate.Chunk]bool{}
 	for _, c := range chunks {
 		wanted[c] = true
 	}
 	found, err := s.partitions(ctx)
-	if err != nil {
-		return err
-	}
 	for _, p := range found {
 		if p.at == at && wanted[p.chunk] {
 			ids = append(ids, p.id)
 		}
 	}
-	return s.dropPartitions(ctx, at, ids)
+	return ids, err
 }
 
 // maxDropped is how many partitions one statement drops.
@@ -111,7 +161,7 @@ func (s *session) dropPartitions(ctx context.Context, at place, ids []string) er
 	for len(ids) > 0 {
 		n := min(len(ids), maxDropped)
 		if err := s.db.Exec(ctx, at.table.DropPartitions(at.region, ids[:n]), nil); err != nil {
-			return fmt.Errorf("table %s: %w", at.table.Source, err)
+			return fmt.Errorf("table %s: %w", at.table.RegionName(at.region), err)
 		}
 		ids = ids[n:]
 	}

@@ -13,8 +13,14 @@ import (
 
 // place is an internal table.
 type place struct {
-	table  *sql.Table
+	table  regional
 	region sql.Region
+}
+
+// regional is what has internal tables: *sql.Table or *sql.Aggregate.
+type regional interface {
+	RegionName(r sql.Region) string
+	DropPartitions(r sql.Region, ids []string) sql.Statement
 }
 
 // keeper drops chunks that no query can need any more, and then confirms to PostgreSQL what can no longer be lost.
@@ -126,8 +132,8 @@ func (k *keeper) due(now, oldest splitdate.Instant) map[place][]splitdate.Chunk 
 // sort adds retired chunks to those of their internal tables.
 func (k *keeper) sort(out map[place][]splitdate.Chunk, retired []splitdate.Retired) {
 	for _, c := range retired {
-		if t := k.s.byView(c.Table); t != nil {
-			at := place{t.sql, c.Region}
+		if t := k.s.regional(c.Table); t != nil {
+			at := place{t, c.Region}
 			if k.pinned[c.Chunk] {
 				k.held[at] = append(k.held[at], c.Chunk)
 				continue

@@ -81,6 +81,7 @@ func (s *session) loop(ctx context.Context) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer s.stopLoad()
 	defer s.stopFold()
+	defer s.stopBackfill()
 	defer s.failResyncs()
 	defer cancel()
 	for {
@@ -110,6 +111,7 @@ func (s *session) turn(ctx context.Context, ticks <-chan time.Time, rolls, resyn
 			return err
 		}
 		s.overflowing(ctx)
+		s.beginBackfill(ctx)
 		return s.beginLoad(ctx)
 	case <-rolls.c:
 		rolls.next()
@@ -123,6 +125,8 @@ func (s *session) turn(ctx context.Context, ticks <-chan time.Time, rolls, resyn
 		return nil
 	case err := <-s.foldDone():
 		return s.endFold(ctx, err)
+	case err := <-s.backfillDone():
+		return s.endBackfill(ctx, err)
 	case j := <-s.jobs:
 		return s.job(ctx, j)
 	case e := <-s.loadEvents():

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tidemark-db/tidemark/cdc"
 	"github.com/tidemark-db/tidemark/historic"
+	"github.com/tidemark-db/tidemark/internal/aggregate"
 	"github.com/tidemark-db/tidemark/internal/config"
 	"github.com/tidemark-db/tidemark/internal/fault"
 	"github.com/tidemark-db/tidemark/internal/observe"
@@ -50,6 +51,9 @@ type session struct {
 	tick tick
 	load *loading // the one under way, if any
 
+	backfill *backfill       // the one under way, if any
+	failed   map[string]bool // aggregates that could not be computed
+
 	folding *folding  // the one under way, if any
 	resyncs []*resync // in line; the first is under way
 }
@@ -59,6 +63,7 @@ type table struct {
 	plan
 	window  *rtwindow.Window
 	archive *historic.Archive
+	states  *aggregate.States
 	changes *rtwindow.Changes
 	pending rtwindow.Pending
 	load    *loading // until a mark holds the table
@@ -77,7 +82,7 @@ func (b *Bridge) sourceConfig() cdc.Config {
 // open prepares a session. Nothing is created on either side before everything that can be checked was.
 func (b *Bridge) open(ctx context.Context) (*session, error) {
 	cfg := b.config()
-	s := &session{cfg: cfg, log: b.log, opts: b.opts, jobs: b.jobs, seen: b.seen, source: b.sourceConfig(), bySlot: map[string]*table{}, ignored: map[string]bool{}}
+	s := &session{cfg: cfg, log: b.log, opts: b.opts, jobs: b.jobs, seen: b.seen, source: b.sourceConfig(), bySlot: map[string]*table{}, ignored: map[string]bool{}, failed: map[string]bool{}}
 	for _, step := range []func(context.Context) error{
 		s.connect, s.takeLock, s.preflight, s.plan, s.identify, s.create, s.claim, s.createTables, s.collectGarbage, s.selfCheck, s.openStream,
 	} {
@@ -231,12 +236,15 @@ func (s *session) plan(ctx context.Context) error {
 	if err := agreeOnZones(ctx, s.db, plans); err != nil {
 		return err
 	}
+	if err := planAggregates(ctx, s.db, plans); err != nil {
+		return err
+	}
 	for _, p := range plans {
 		window, err := rtwindow.NewWindow(s.db, p.sql, s.nextChunk)
 		if err != nil {
 			return fmt.Errorf("prepare table %s: %w", p.sql.Source, err)
 		}
-		t := &table{plan: p, window: window, archive: historic.NewArchive(s.db, p.sql, s.nextChunk), changes: rtwindow.NewChanges(p.sql)}
+		t := &table{plan: p, window: window, archive: historic.NewArchive(s.db, p.sql, s.nextChunk), states: aggregate.NewStates(s.db, p.aggregates), changes: rtwindow.NewChanges(p.sql)}
 		s.tables = append(s.tables, t)
 		s.bySlot[p.sql.Source] = t
 	}
@@ -372,6 +380,9 @@ func (s *session) createTables(ctx context.Context) error {
 		if err := s.db.Exec(ctx, t.sql.CreateView(), nil); err != nil {
 			return fmt.Errorf("table %s: %w", t.sql.Source, err)
 		}
+	}
+	if err := s.createAggregates(ctx); err != nil {
+		return err
 	}
 	return s.dropRemoved(ctx)
 }

@@ -22,11 +22,14 @@ func (s *session) selfCheck(ctx context.Context) error {
 	return nil
 }
 
-// views lists the views of the tables that the mark holds, quoted; those of other tables answer with an error.
+// views lists the views of the tables and aggregates that the mark holds, quoted; others answer with an error.
 func (s *session) views() (out []string) {
 	for _, t := range s.tables {
 		if s.live(t) {
 			out = append(out, t.sql.View(), t.sql.View()) // twice: a table joined with itself
+		}
+		for _, a := range s.held(t) {
+			out = append(out, a.View())
 		}
 	}
 	return out

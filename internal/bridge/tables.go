@@ -28,6 +28,8 @@ type plan struct {
 	cfg    *config.Table
 	source cdc.Table
 	sql    *sql.Table
+
+	aggregates []*sql.Aggregate // once ClickHouse was asked about them
 }
 
 // planTables joins the configuration with the catalogue. It returns every fault that it finds.
@@ -169,11 +171,6 @@ func checkTable(cfg *config.Config, t *config.Table, table *sql.Table) (faults [
 
 // notices says which parts of the configuration this version does not act on, so that nobody waits for them.
 func notices(cfg *config.Config) (out []string) {
-	for _, t := range cfg.Tables {
-		for _, a := range t.Aggregates {
-			out = append(out, fmt.Sprintf("tables.%s.%s.aggregates.%s: this version does not maintain aggregates yet", t.Name.Schema, t.Name.Name, a.Name))
-		}
-	}
 	if cfg.OnBadValue == config.HoldTable {
 		out = append(out, "on_bad_value: this version stops at a bad value; it does not hold a single table yet")
 	}

@@ -123,6 +123,9 @@ func (s *session) mask(ctx context.Context, t *table, state splitdate.Table, p r
 
 // publish is the commit point. A publication that was begun is finished even when a stop arrives.
 func (s *session) publish(ctx context.Context, step splitdate.Step) error {
+	if err := s.writeStates(ctx, &step); err != nil {
+		return err
+	}
 	next, err := s.mark.Next(step)
 	if err != nil {
 		return err
@@ -138,6 +141,9 @@ func (s *session) publish(ctx context.Context, step splitdate.Step) error {
 	s.keeper.published(s.mark, next, now)
 	s.mark = next
 	s.seen.Published(next)
+	for _, t := range s.tables {
+		t.states.Published(next.Aggregates)
+	}
 	if s.opts.CheckInvariants {
 		return s.checkInvariants(ctx, step)
 	}

@@ -147,6 +147,8 @@ type Aggregate struct {
 	By       []NamedExpr // keys, in the order of the file
 	Measures []NamedExpr // one aggregate function call each
 	Where    string
+
+	OrderDependent bool // functions whose result depends on the order of rows are wanted all the same
 }
 
 // NamedExpr is a ClickHouse expression and the name of the column that holds it.

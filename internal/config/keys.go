@@ -175,6 +175,7 @@ func (r *reader) aggregate(a *Aggregate, s *section) {
 	a.By = s.sub("by").exprs()
 	a.Measures = s.sub("measures").exprs()
 	field(s, "where", &a.Where, parseString)
+	field(s, "order_dependent", &a.OrderDependent, parseBool)
 	s.done()
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -97,7 +98,7 @@ func TestStatus(t *testing.T) {
 		t.Errorf("split date %v", split)
 	}
 	status.Tables[0].SplitDate = nil
-	if !slices.Equal(status.Tables, want) {
+	if !reflect.DeepEqual(status.Tables, want) {
 		t.Errorf("tables %+v, want %+v", status.Tables, want)
 	}
 	_ = b.Stop()

@@ -22,6 +22,8 @@ type audited struct {
 	columns []auditedColumn
 	setup   []string // CREATE TABLE, then what it holds at first
 	config  string   // its entry under tables
+
+	aggregates []declared
 }
 
 // auditedColumn is a column with the expressions that give its values the same text on both servers.
@@ -147,7 +149,7 @@ func (r *auditRig) config(settings string) string {
 	r.t.Helper()
 	text := settings + "\ntables:\n  public.audit: {}\n"
 	for _, a := range r.tables {
-		text += "  public." + a.name + ": " + a.config + "\n"
+		text += "  public." + a.name + ": " + a.entry() + "\n"
 	}
 	return r.ConfigFile(text)
 }
@@ -166,6 +168,9 @@ func (r *auditRig) question(prefix string) string {
 		names = append(names, "'"+a.name+"'")
 		parts = append(parts, fmt.Sprintf("SELECT '%s' AS name, toInt64(1) AS n, %s AS h, toInt64(0) AS wanted_n, toInt64(0) AS wanted_h FROM %s.%s%s",
 			a.name, a.clickhouseWeight(), r.Name, prefix, a.name))
+		for _, g := range a.aggregates {
+			parts = append(parts, g.question(r.Name, prefix, a.name)...)
+		}
 	}
 	return fmt.Sprintf(`SELECT name, sum(n), sum(h), sum(wanted_n), sum(wanted_h), (SELECT max(epoch) FROM %[1]s.split_date_current)
 		FROM (%[2]s UNION ALL SELECT name, 0, 0, n, h FROM %[1]s.audit WHERE name IN (%[3]s)) GROUP BY name ORDER BY name`,

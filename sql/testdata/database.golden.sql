@@ -15,7 +15,9 @@ CREATE TABLE IF NOT EXISTS `shop`.`split_date`
     `written_at` DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC'),
     `source` Tuple(system_id String, timeline Int32, database String, slot String),
     `tables` Map(String, Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64)),
-    `chunks` Map(String, Map(UInt64, Tuple(rows UInt64, from Int64, to Int64)))
+    `chunks` Map(String, Map(UInt64, Tuple(rows UInt64, from Int64, to Int64))),
+    `aggregates` Map(String, Tuple(table String, definition String, historic Array(UInt64), rows UInt64)),
+    `states` Map(String, Map(UInt64, Tuple(rows UInt64, of Array(UInt64))))
 )
 ENGINE = MergeTree
 PARTITION BY intDiv(`epoch`, 64)
@@ -34,7 +36,9 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`split_date_log`
     `written_at` DateTime64(6, 'UTC'),
     `source` Tuple(system_id String, timeline Int32, database String, slot String),
     `tables` Map(String, Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64)),
-    `chunks` Map(String, Map(UInt64, Tuple(rows UInt64, from Int64, to Int64)))
+    `chunks` Map(String, Map(UInt64, Tuple(rows UInt64, from Int64, to Int64))),
+    `aggregates` Map(String, Tuple(table String, definition String, historic Array(UInt64), rows UInt64)),
+    `states` Map(String, Map(UInt64, Tuple(rows UInt64, of Array(UInt64))))
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMMDD(`written_at`)
@@ -77,7 +81,7 @@ AS SELECT
     m.1 AS `term`
 FROM
 (
-    SELECT (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS m
+    SELECT (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS m
 )
 ARRAY JOIN CAST(m.5, 'Array(Tuple(String, Tuple(split Nullable(DateTime64(6, \'UTC\')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64)))') AS t
 COMMENT 'tidemark: as of which commit, and with which split date, a query sees each table';
@@ -85,7 +89,7 @@ COMMENT 'tidemark: as of which commit, and with which split date, a query sees e
 -- read_mark
 SELECT `format`, `term`, `epoch`, `lsn`, toUnixTimestamp64Micro(`commit_time`), toUnixTimestamp64Micro(`written_at`),
     `source`.1, `source`.2, `source`.3, `source`.4,
-    toJSONString(`tables`), toJSONString(`chunks`)
+    toJSONString(`tables`), toJSONString(`chunks`), toJSONString(`aggregates`), toJSONString(`states`)
 FROM `shop`.`split_date`
 ORDER BY `term` DESC, `epoch` DESC
 LIMIT 1;
@@ -97,18 +101,20 @@ SELECT `format` FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMI
 SELECT `term`, `epoch`, toUnixTimestamp64Micro(now64(6)) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1;
 
 -- list_marks
-SELECT `epoch`, toUnixTimestamp64Micro(now64(6)), toJSONString(`chunks`)
+SELECT `epoch`, toUnixTimestamp64Micro(now64(6)), toJSONString(`chunks`), toJSONString(`states`)
 FROM `shop`.`split_date`
 ORDER BY `epoch`;
 
 -- insert_mark
-INSERT INTO `shop`.`split_date` (`format`, `term`, `epoch`, `lsn`, `commit_time`, `source`, `tables`, `chunks`)
+INSERT INTO `shop`.`split_date` (`format`, `term`, `epoch`, `lsn`, `commit_time`, `source`, `tables`, `chunks`, `aggregates`, `states`)
 SELECT
     {format:UInt16}, {term:UInt64}, {epoch:UInt64}, {lsn:UInt64},
     fromUnixTimestamp64Micro({commit_time:Int64}, 'UTC'),
     {source:Tuple(String, Int32, String, String)},
     {tables:Map(String, Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64))},
-    {chunks:Map(String, Map(UInt64, Tuple(rows UInt64, from Int64, to Int64)))}
+    {chunks:Map(String, Map(UInt64, Tuple(rows UInt64, from Int64, to Int64)))},
+    {aggregates:Map(String, Tuple(table String, definition String, historic Array(UInt64), rows UInt64))},
+    {states:Map(String, Map(UInt64, Tuple(rows UInt64, of Array(UInt64))))}
 WHERE (SELECT max((`term`, `epoch`)) FROM `shop`.`split_date`) = ({previous_term:UInt64}, {previous_epoch:UInt64})
     AND (SELECT max(`term`) FROM `shop_tidemark`.`writers`) = {term:UInt64};
 

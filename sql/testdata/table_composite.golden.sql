@@ -85,35 +85,35 @@ CREATE OR REPLACE VIEW `shop`.`composite`
 SQL SECURITY INVOKER
 AS
 SELECT defaultValueOfTypeName('Int64') AS `id`, defaultValueOfTypeName('Date32') AS `day`, defaultValueOfTypeName('Decimal(12, 2)') AS `price` FROM system.one
-WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'composite'), 'tidemark: public.composite is not loaded yet; tidemark status shows its progress')
+WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'composite'), 'tidemark: public.composite is not loaded yet; tidemark status shows its progress')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
 SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_historic`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean)
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean)
 UNION ALL
 SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_historic`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty)
-    AND (`_chunk`, identity(`day`), `id`) NOT IN (SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks)
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty)
+    AND (`_chunk`, identity(`day`), `id`) NOT IN (SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks)
 UNION ALL
 SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_late`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late)
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late)
 UNION ALL
 SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_rt`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt)
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt)
 UNION ALL
 SELECT [defaultValueOfTypeName('Int64')][1 + `_outlived`] AS `id`, [defaultValueOfTypeName('Date32')][1 + `_outlived`] AS `day`, [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `price`
 FROM
 (
-    SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+    SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
     FROM
     (
-        SELECT count() AS n FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty)
+        SELECT count() AS n FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty)
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks
+        SELECT count() AS n FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late
+        SELECT count() AS n FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt
+        SELECT count() AS n FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt
     )
 )
 WHERE `_outlived` = 1;
@@ -308,35 +308,35 @@ WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
 
 -- check_invariants
 SELECT
-    (SELECT count() FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt AND NOT (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')))) AS `rt_before_split`,
-    (SELECT count() FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty) AND (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')))) AS `historic_after_split`,
-    (SELECT count() FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late AND (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')))) AS `late_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt AND NOT (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')))) AS `rt_before_split`,
+    (SELECT count() FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty) AND (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')))) AS `historic_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late AND (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')))) AS `late_after_split`,
     (SELECT count() FROM
     (
         SELECT 1 FROM
         (
             SELECT `day`, `id` FROM `shop_tidemark`.`composite_historic`
-            WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty)
-                AND (`_chunk`, `day`, `id`) NOT IN (SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks)
-            UNION ALL SELECT `day`, `id` FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late
-            UNION ALL SELECT `day`, `id` FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt
+            WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty)
+                AND (`_chunk`, `day`, `id`) NOT IN (SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks)
+            UNION ALL SELECT `day`, `id` FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late
+            UNION ALL SELECT `day`, `id` FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt
         )
         GROUP BY `day`, `id`
         HAVING count() > 1
     )) AS `live_twice`,
     (SELECT count() FROM
     (
-        SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks
+        SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks
         GROUP BY `_of`, `day`, `id` HAVING count() > 1
     )) AS `masked_twice`,
     (SELECT count() FROM `shop_tidemark`.`composite_masks`
-        WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks
-            AND (`_of`, `day`, `id`) NOT IN (SELECT `_chunk`, `day`, `id` FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty)) AS `masks_of_nothing`,
-    toInt64(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rows)
-        - (SELECT count() FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty))
-        - (SELECT count() FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks)
-        - (SELECT count() FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late)
-        - (SELECT count() FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt) AS `rows_missing`;
+        WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks
+            AND (`_of`, `day`, `id`) NOT IN (SELECT `_chunk`, `day`, `id` FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty)) AS `masks_of_nothing`,
+    toInt64(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rows)
+        - (SELECT count() FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty))
+        - (SELECT count() FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks)
+        - (SELECT count() FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late)
+        - (SELECT count() FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt) AS `rows_missing`;
 
 -- drop_partitions
 ALTER TABLE `shop_tidemark`.`composite_rt` DROP PARTITION ID '1';

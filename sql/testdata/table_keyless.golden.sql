@@ -86,29 +86,29 @@ CREATE OR REPLACE VIEW `shop`.`keyless`
 SQL SECURITY INVOKER
 AS
 SELECT defaultValueOfTypeName('Decimal(12, 2)') AS `price`, defaultValueOfTypeName('Nullable(DateTime64(6, \'America/New_York\'))') AS `mtime` FROM system.one
-WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'keyless'), 'tidemark: public.keyless is not loaded yet; tidemark status shows its progress')
+WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'keyless'), 'tidemark: public.keyless is not loaded yet; tidemark status shows its progress')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
 SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_historic`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean)
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean)
 UNION ALL
 SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_late`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late)
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late)
 UNION ALL
 SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_rt`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt)
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt)
 UNION ALL
 SELECT [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `price`, [defaultValueOfTypeName('Nullable(DateTime64(6, \'America/New_York\'))')][1 + `_outlived`] AS `mtime`
 FROM
 (
-    SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+    SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
     FROM
     (
-        SELECT count() AS n FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean
+        SELECT count() AS n FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late
+        SELECT count() AS n FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt
+        SELECT count() AS n FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt
     )
 )
 WHERE `_outlived` = 1;
@@ -302,35 +302,35 @@ WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
 
 -- check_invariants
 SELECT
-    (SELECT count() FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt AND NOT (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `rt_before_split`,
-    (SELECT count() FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].dirty) AND (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `historic_after_split`,
-    (SELECT count() FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late AND (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `late_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt AND NOT (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `rt_before_split`,
+    (SELECT count() FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].dirty) AND (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `historic_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late AND (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `late_after_split`,
     (SELECT count() FROM
     (
         SELECT 1 FROM
         (
             SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_historic`
-            WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].dirty)
-                AND (`_chunk`, `_lsn`, `_ordinal`) NOT IN (SELECT `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].masks)
-            UNION ALL SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late
-            UNION ALL SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt
+            WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].dirty)
+                AND (`_chunk`, `_lsn`, `_ordinal`) NOT IN (SELECT `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].masks)
+            UNION ALL SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late
+            UNION ALL SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt
         )
         GROUP BY `_lsn`, `_ordinal`
         HAVING count() > 1
     )) AS `live_twice`,
     (SELECT count() FROM
     (
-        SELECT `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].masks
+        SELECT `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].masks
         GROUP BY `_of`, `_lsn`, `_ordinal` HAVING count() > 1
     )) AS `masked_twice`,
     (SELECT count() FROM `shop_tidemark`.`keyless_masks`
-        WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].masks
-            AND (`_of`, `_lsn`, `_ordinal`) NOT IN (SELECT `_chunk`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].dirty)) AS `masks_of_nothing`,
-    toInt64(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rows)
-        - (SELECT count() FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].dirty))
-        - (SELECT count() FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].masks)
-        - (SELECT count() FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late)
-        - (SELECT count() FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt) AS `rows_missing`;
+        WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].masks
+            AND (`_of`, `_lsn`, `_ordinal`) NOT IN (SELECT `_chunk`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].dirty)) AS `masks_of_nothing`,
+    toInt64(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rows)
+        - (SELECT count() FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].dirty))
+        - (SELECT count() FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].masks)
+        - (SELECT count() FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late)
+        - (SELECT count() FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt) AS `rows_missing`;
 
 -- drop_partitions
 ALTER TABLE `shop_tidemark`.`keyless_rt` DROP PARTITION ID '1';

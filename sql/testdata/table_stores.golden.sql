@@ -78,30 +78,30 @@ CREATE OR REPLACE VIEW `shop`.`stores`
 SQL SECURITY INVOKER
 AS
 SELECT defaultValueOfTypeName('Int64') AS `id`, defaultValueOfTypeName('Nullable(String)') AS `no\`te'\\` FROM system.one
-WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'stores'), 'tidemark: we`ird.stores is not loaded yet; tidemark status shows its progress')
+WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'stores'), 'tidemark: we`ird.stores is not loaded yet; tidemark status shows its progress')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
 SELECT `id`, `no\`te'\\` FROM `shop_tidemark`.`stores_historic`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean)
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean)
 UNION ALL
 SELECT `id`, `no\`te'\\` FROM `shop_tidemark`.`stores_historic`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty)
-    AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks)
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty)
+    AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks)
 UNION ALL
 SELECT `id`, `no\`te'\\` FROM `shop_tidemark`.`stores_rt`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt)
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt)
 UNION ALL
 SELECT [defaultValueOfTypeName('Int64')][1 + `_outlived`] AS `id`, [defaultValueOfTypeName('Nullable(String)')][1 + `_outlived`] AS `no\`te'\\`
 FROM
 (
-    SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+    SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
     FROM
     (
-        SELECT count() AS n FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty)
+        SELECT count() AS n FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty)
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks
+        SELECT count() AS n FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt
+        SELECT count() AS n FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt
     )
 )
 WHERE `_outlived` = 1;
@@ -295,35 +295,35 @@ WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
 
 -- check_invariants
 SELECT
-    (SELECT count() FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt AND NOT 1) AS `rt_before_split`,
-    (SELECT count() FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty) AND 0) AS `historic_after_split`,
-    (SELECT count() FROM `shop_tidemark`.`stores_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].late AND 0) AS `late_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt AND NOT 1) AS `rt_before_split`,
+    (SELECT count() FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty) AND 0) AS `historic_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`stores_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].late AND 0) AS `late_after_split`,
     (SELECT count() FROM
     (
         SELECT 1 FROM
         (
             SELECT `id` FROM `shop_tidemark`.`stores_historic`
-            WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty)
-                AND (`_chunk`, `id`) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks)
-            UNION ALL SELECT `id` FROM `shop_tidemark`.`stores_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].late
-            UNION ALL SELECT `id` FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt
+            WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty)
+                AND (`_chunk`, `id`) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks)
+            UNION ALL SELECT `id` FROM `shop_tidemark`.`stores_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].late
+            UNION ALL SELECT `id` FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt
         )
         GROUP BY `id`
         HAVING count() > 1
     )) AS `live_twice`,
     (SELECT count() FROM
     (
-        SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks
+        SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks
         GROUP BY `_of`, `id` HAVING count() > 1
     )) AS `masked_twice`,
     (SELECT count() FROM `shop_tidemark`.`stores_masks`
-        WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks
-            AND (`_of`, `id`) NOT IN (SELECT `_chunk`, `id` FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty)) AS `masks_of_nothing`,
-    toInt64(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rows)
-        - (SELECT count() FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty))
-        - (SELECT count() FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks)
-        - (SELECT count() FROM `shop_tidemark`.`stores_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].late)
-        - (SELECT count() FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt) AS `rows_missing`;
+        WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks
+            AND (`_of`, `id`) NOT IN (SELECT `_chunk`, `id` FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty)) AS `masks_of_nothing`,
+    toInt64(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rows)
+        - (SELECT count() FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty))
+        - (SELECT count() FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks)
+        - (SELECT count() FROM `shop_tidemark`.`stores_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].late)
+        - (SELECT count() FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt) AS `rows_missing`;
 
 -- drop_partitions
 ALTER TABLE `shop_tidemark`.`stores_rt` DROP PARTITION ID '1';

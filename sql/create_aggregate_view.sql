@@ -1,0 +1,56 @@
+CREATE OR REPLACE VIEW {{.View}}
+(
+{{- range $i, $c := .Columns}}{{if $i}},{{end}}
+    {{ident $c.Name}} {{$c.Type.Name}}
+{{- end}}
+)
+SQL SECURITY INVOKER
+AS
+SELECT {{defaults .Columns}} FROM system.one
+WHERE throwIf({{aggregate}}.definition != {{literal .Definition}}, {{literal .NotYet}})
+    OR throwIf(NOT getSetting('use_partition_pruning'), {{literal .NoPruning}})
+UNION ALL
+SELECT {{.Results}}
+FROM
+(
+    SELECT {{.Read}} FROM {{.Historic}}
+    WHERE indexHint(`_chunk` IN {{aggregate}}.historic)
+    UNION ALL
+    SELECT {{.Read}} FROM {{.RT}}
+    WHERE indexHint(`_chunk` IN arrayConcat({{state}}.rt, {{state}}.late))
+{{- if not .Table.Keyless}}
+    UNION ALL
+    SELECT {{.Compute}} FROM {{.Table.Historic}}
+    WHERE indexHint(`_chunk` IN {{state}}.dirty)
+        AND (`_chunk`, {{hidden .Table.Key}}) NOT IN (SELECT `_of`, {{idents .Table.Key}} FROM {{.Table.Masks}} WHERE `_chunk` IN {{state}}.masks)
+{{- if .Where}}
+        AND ({{.Where}})
+{{- end}}
+{{- if .Keys}}
+    GROUP BY {{.KeyAliases}}
+{{- end}}
+{{- end}}
+)
+{{- if .Keys}}
+GROUP BY {{.KeyAliases}}
+{{- end}}
+UNION ALL
+SELECT {{guarded .Columns}}
+FROM
+(
+    SELECT throwIf(sum(n) != {{aggregate}}.rows, {{literal .Outlived}}) AS `_outlived`
+    FROM
+    (
+        SELECT count() AS n FROM {{.Historic}} WHERE `_chunk` IN {{aggregate}}.historic
+        UNION ALL
+        SELECT count() AS n FROM {{.RT}} WHERE `_chunk` IN arrayConcat({{state}}.rt, {{state}}.late)
+{{- if not .Table.Keyless}}
+        UNION ALL
+        SELECT count() AS n FROM {{.Table.Historic}} WHERE `_chunk` IN {{state}}.dirty
+        UNION ALL
+        SELECT count() AS n FROM {{.Table.Masks}} WHERE `_chunk` IN {{state}}.masks
+{{- end}}
+    )
+)
+WHERE `_outlived` = 1
+COMMENT {{literal .Comment}}
