@@ -31,11 +31,20 @@ func ParseCall(expr string) (Call, error) {
 			return Call{}, err
 		}
 	}
-	if rest != "" {
+	switch {
+	case rest != "":
 		return Call{}, errNoCall
+	case distinct.MatchString(c.Args):
+		return Call{}, errDistinct
 	}
 	return c, nil
 }
+
+// The state of count(DISTINCT x) is a number: two of them cannot be merged.
+var (
+	distinct    = regexp.MustCompile(`(?i)^\(\s*DISTINCT\b`)
+	errDistinct = errors.New("has DISTINCT, whose states cannot be merged: write uniqExact(x) for count(DISTINCT x), sumDistinct(x) for sum(DISTINCT x)")
+)
 
 var functionName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 

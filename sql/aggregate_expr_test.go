@@ -22,6 +22,7 @@ func TestParseCall(t *testing.T) {
 	for expr, want := range map[string]error{
 		"price": errNoCall, "sum(a) + 1": errNoCall, "sum(a), sum(b)": errNoCall, "(sum)(a)": errNoCall, "count(*) OVER ()": errNoCall,
 		"sum(a) FILTER (WHERE b)": errNoCall, "quantile(0.5)(a)(b)": errNoCall, "": errNoCall, "a.sum(b)": errNoCall,
+		"count(DISTINCT a)": errDistinct, "sum( distinct a)": errDistinct,
 		"sum(a": errUnbalanced, "sum('a)": errUnbalanced, "sum(a)) FROM b --": errNoCall,
 		"sum(a -- b\n)": errComment, "sum(a /* b */)": errComment, "sum(a;)": errComment,
 		"sum((SELECT 1))": errSubquery, "sum(a IN ( with x as (select 1) select 1))": errSubquery,

@@ -101,7 +101,7 @@ func (d *describer) measure(m config.NamedExpr, orderDependent bool) sql.Measure
 	}
 	both, err := d.describe(d.table.DescribeMeasure(call, true))
 	if err != nil || !strings.HasPrefix(both[1], "AggregateFunction(") {
-		d.fault(where, "write one call per measure, such as sum(price * qty), and uniqExact(x) for count(DISTINCT x)",
+		d.fault(where, "write one call per measure, such as sum(price * qty)",
 			fmt.Errorf("%s is no aggregate function that has states", call.Function))
 		return out
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
+	"github.com/tidemark-db/tidemark/internal/observe"
+	"github.com/tidemark-db/tidemark/internal/warehouse"
 	"github.com/tidemark-db/tidemark/splitdate"
 	"github.com/tidemark-db/tidemark/sql"
 )
@@ -18,6 +20,7 @@ import (
 type backfill struct {
 	table     *table
 	aggregate *sql.Aggregate
+	job       *observe.Job
 	done      chan error
 	cancel    context.CancelFunc
 	since     time.Time
@@ -35,7 +38,8 @@ func (s *session) beginBackfill(ctx context.Context) {
 		for _, a := range t.aggregates {
 			if _, ok := s.mark.Aggregates[a.Name]; !ok && s.live(t) && !s.failed[a.Name] {
 				s.log.Info().Str("aggregate", a.Name).Str("table", t.sql.Source).Msg("computing")
-				s.runBackfill(ctx, &backfill{table: t, aggregate: a, since: time.Now()})
+				total := s.mark.Tables[t.sql.Name].Rows(s.mark.Tables[t.sql.Name].Clean)
+				s.runBackfill(ctx, &backfill{table: t, aggregate: a, job: s.seen.Begin(observe.Aggregate, a.Name, int64(total)), since: time.Now()})
 				return
 			}
 		}
@@ -47,9 +51,8 @@ func (s *session) runBackfill(ctx context.Context, b *backfill) {
 	ctx, b.cancel = context.WithCancel(ctx)
 	b.done = make(chan error, 1)
 	s.backfill = b
-	state := s.mark.Tables[b.table.sql.Name]
 	chunks := s.unwritten(b)
-	go func() { b.done <- s.writeHistoric(ctx, b, state, chunks) }() // ends with its statements or ctx; awaited by endBackfill or stopBackfill
+	go func() { b.done <- writeHistoric(warehouse.OnProgress(ctx, b.job.Add), b, chunks) }() // ends with its statements or ctx; awaited by endBackfill or stopBackfill
 }
 
 // unwritten are the clean HISTORIC chunks of the newest mark whose states a backfill has not written yet.
@@ -58,20 +61,11 @@ func (s *session) unwritten(b *backfill) []splitdate.Chunk {
 	return a.Missing(s.mark.Tables[b.table.sql.Name])[sql.Historic]
 }
 
-// progressEvery is the time between two lines about a backfill.
-const progressEvery = 10 * time.Second
-
 // writeHistoric computes chunk by chunk: memory is bounded by the groups of one.
-func (s *session) writeHistoric(ctx context.Context, b *backfill, state splitdate.Table, chunks []splitdate.Chunk) error {
-	total, done, said := state.Rows(chunks), uint64(0), time.Now()
+func writeHistoric(ctx context.Context, b *backfill, chunks []splitdate.Chunk) error {
 	for _, c := range chunks {
 		if err := b.table.states.Write(ctx, historicOf([]*sql.Aggregate{b.aggregate}, []splitdate.Chunk{c})); err != nil {
 			return err
-		}
-		done += state.Chunks[c].Rows
-		if time.Since(said) >= progressEvery {
-			said = time.Now()
-			s.log.Info().Str("aggregate", b.aggregate.Name).Uint64("rows", done).Uint64("of", total).Msg("computing")
 		}
 	}
 	return nil
@@ -88,6 +82,7 @@ func (s *session) backfillDone() <-chan error {
 func (s *session) stopBackfill() {
 	if s.backfill != nil {
 		s.backfill.cancel()
+		s.backfill.job.End(errInterrupted)
 		if err := <-s.backfill.done; err != nil {
 			s.log.Debug().Err(err).Msg("computation of an aggregate abandoned")
 		}
@@ -97,28 +92,32 @@ func (s *session) stopBackfill() {
 // endBackfill publishes an aggregate whose states are there, after another round where much of HISTORIC came meanwhile.
 func (s *session) endBackfill(ctx context.Context, err error) error {
 	b := s.backfill
-	s.backfill = nil
+	s.backfill = nil // whatever follows: nobody will send on done again
 	b.cancel()
-	if err != nil {
-		return s.backfillFailed(b, err)
-	}
-	state, live := s.mark.Tables[b.table.sql.Name]
-	if !live {
-		return nil
-	}
-	if rest := s.unwritten(b); state.Rows(rest) > backfillRest {
+	if rest := s.unwritten(b); err == nil && s.mark.Tables[b.table.sql.Name].Rows(rest) > backfillRest {
 		s.runBackfill(ctx, b)
 		return nil
 	}
+	if err != nil {
+		b.job.End(err)
+		return s.backfillFailed(b, err)
+	}
+	err = s.publishBackfill(ctx, b)
+	b.job.End(err)
+	if err != nil {
+		return err
+	}
+	s.log.Info().Str("aggregate", b.aggregate.Name).Dur("took", time.Since(b.since)).Msg("computed")
+	return s.selfCheck(ctx)
+}
+
+// publishBackfill has the mark hold the aggregate. The step computes what is missing still.
+func (s *session) publishBackfill(ctx context.Context, b *backfill) error {
 	step := splitdate.Step{LSN: s.mark.LSN, CommitTime: s.mark.CommitTime}
 	step.Aggregates.Add = map[string]splitdate.Aggregate{
 		b.aggregate.Name: {Table: b.table.sql.Name, Definition: b.aggregate.Definition()},
 	}
-	if err := s.publish(ctx, step); err != nil {
-		return err
-	}
-	s.log.Info().Str("aggregate", b.aggregate.Name).Uint64("rows", state.Live()).Dur("took", time.Since(b.since)).Msg("computed")
-	return s.selfCheck(ctx)
+	return s.publish(ctx, step)
 }
 
 // backfillFailed leaves an aggregate out that ClickHouse cannot compute, because of its size perhaps; the others, and the

@@ -12,6 +12,8 @@ const (
 	Roll   = "roll"
 	Fold   = "fold"
 	Verify = "verify"
+
+	Aggregate = "aggregate" // the states of one that was declared; its name stands for the table's
 )
 
 // Job is something that takes longer than a tick. Its methods are safe for concurrent use, and may be called on nil.

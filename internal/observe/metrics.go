@@ -48,7 +48,7 @@ func newMetrics(o *Observer) *metrics {
 			Name: "tidemark_errors_total", Help: "Errors that ended a session, by kind.",
 		}, []string{"kind"}),
 	}
-	for _, kind := range []string{Load, Roll, Fold, Verify} {
+	for _, kind := range []string{Load, Roll, Fold, Verify, Aggregate} {
 		m.jobs.WithLabelValues(kind)
 	}
 	m.registry.MustRegister(m.freshness, m.ticks, m.jobs, m.changes, m.bytes, m.errors, newGauges(o),
