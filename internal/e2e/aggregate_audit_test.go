@@ -11,16 +11,16 @@ import (
 // declared is an aggregate with what PostgreSQL has to say of it.
 type declared struct {
 	name     string
-	keys     []named
-	measures []named
+	keys     []column
+	measures []column
 	where    string
 	postgres string // the same over the table: a row of text for each group, as the view's columns print
 }
 
-// named is an expression and the column that holds it.
-type named struct{ name, expr string }
+// column is a column of a view and the expression over the table that it holds.
+type column struct{ name, expr string }
 
-func mapping(list []named) string {
+func mapping(list []column) string {
 	out := make([]string, len(list))
 	for i, n := range list {
 		out[i] = fmt.Sprintf("%s: %q", n.name, n.expr)

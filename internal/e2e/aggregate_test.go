@@ -38,7 +38,7 @@ func aggregatedTables(names ...string) []audited {
 }
 
 // every is every kind of measure that has to be exact, over the columns of history.
-var every = []named{
+var every = []column{
 	{"n", "count()"},
 	{"total", "sum(v)"},
 	{"amounts", "sum(amount)"},
@@ -60,19 +60,19 @@ const minutePostgres = "coalesce(to_char(date_trunc('minute', d AT TIME ZONE 'UT
 var lateAggregates = map[string][]declared{
 	"history": {
 		{
-			name: "history_by_instant", keys: []named{{"at", "toUnixTimestamp64Milli(d)"}}, measures: []named{{"n", "count()"}, {"v", "sum(v)"}},
+			name: "history_by_instant", keys: []column{{"at", "toUnixTimestamp64Milli(d)"}}, measures: []column{{"n", "count()"}, {"v", "sum(v)"}},
 			postgres: "SELECT coalesce(floor(extract(epoch FROM d) * 1000)::bigint::text, '~') || '|' || count(*) || '|' || sum(v) FROM history GROUP BY floor(extract(epoch FROM d) * 1000)",
 		},
 		{
-			name: "history_by_minute", keys: []named{{"minute", "toStartOfMinute(d)"}, {"status", "status"}}, measures: every, where: "v % 7 != 3",
+			name: "history_by_minute", keys: []column{{"minute", "toStartOfMinute(d)"}, {"status", "status"}}, measures: every, where: "v % 7 != 3",
 			postgres: "SELECT " + minutePostgres + " || '|' || status || '|' || " + everyPostgres + " FROM history WHERE v % 7 <> 3 GROUP BY date_trunc('minute', d AT TIME ZONE 'UTC'), status",
 		},
 		{
-			name: "history_by_day", keys: []named{{"day", "toDate(d, 'UTC')"}}, measures: every,
+			name: "history_by_day", keys: []column{{"day", "toDate(d, 'UTC')"}}, measures: every,
 			postgres: "SELECT coalesce((d AT TIME ZONE 'UTC')::date::text, '~') || '|' || " + everyPostgres + " FROM history GROUP BY (d AT TIME ZONE 'UTC')::date",
 		},
 		{
-			name: "history_by_status", keys: []named{{"status", "status"}}, measures: every,
+			name: "history_by_status", keys: []column{{"status", "status"}}, measures: every,
 			postgres: "SELECT status || '|' || " + everyPostgres + " FROM history GROUP BY status",
 		},
 		{
@@ -81,11 +81,11 @@ var lateAggregates = map[string][]declared{
 		},
 	},
 	"events": {{
-		name: "events_by_hour", keys: []named{{"hour", "toStartOfHour(d)"}}, measures: []named{{"v", "sum(v)"}, {"n", "count()"}},
+		name: "events_by_hour", keys: []column{{"hour", "toStartOfHour(d)"}}, measures: []column{{"v", "sum(v)"}, {"n", "count()"}},
 		postgres: "SELECT coalesce(to_char(date_trunc('hour', d AT TIME ZONE 'UTC'), 'YYYY-MM-DD HH24:MI:SS'), '~') || '|' || sum(v) || '|' || count(*) FROM events GROUP BY date_trunc('hour', d AT TIME ZONE 'UTC')",
 	}},
 	"products": {{
-		name: "products_by_rest", keys: []named{{"rest", "id % 10"}}, measures: []named{{"v", "sum(v)"}, {"n", "count()"}, {"id", "max(id)"}},
+		name: "products_by_rest", keys: []column{{"rest", "id % 10"}}, measures: []column{{"v", "sum(v)"}, {"n", "count()"}, {"id", "max(id)"}},
 		postgres: "SELECT id % 10 || '|' || sum(v) || '|' || count(*) || '|' || max(id) FROM products GROUP BY id % 10",
 	}},
 }
