@@ -59,8 +59,8 @@ type Table struct {
 	CanSelect     bool   // this role may read the published columns
 }
 
-// FullName returns schema.name, unquoted.
-func (t Table) FullName() string { return t.Schema + "." + t.Name }
+// FullName is the FullName of the table's schema and name.
+func (t Table) FullName() string { return FullName(t.Schema, t.Name) }
 
 // ColumnNames returns the names of the published columns in order.
 func (t Table) ColumnNames() []string {
@@ -151,7 +151,7 @@ func readColumns(ctx context.Context, conn *pgx.Conn, publication string, tables
 	return err
 }
 
-// CreatePublication returns the statement that publishes the tables, each "schema.name".
+// CreatePublication returns the statement that publishes the tables, given by their FullName.
 func CreatePublication(name string, tables []string) string {
 	if len(tables) == 0 {
 		return "CREATE PUBLICATION " + quoteName(name) + " FOR ALL TABLES"
@@ -161,13 +161,4 @@ func CreatePublication(name string, tables []string) string {
 		quoted[i] = quoteTable(table)
 	}
 	return "CREATE PUBLICATION " + quoteName(name) + " FOR TABLE " + strings.Join(quoted, ", ")
-}
-
-// quoteTable quotes "schema.name"; a schema's name is taken to hold no dot.
-func quoteTable(table string) string {
-	schema, name, found := strings.Cut(table, ".")
-	if !found {
-		return quoteName(table)
-	}
-	return quoteName(schema, name)
 }

@@ -46,8 +46,8 @@ type Relation struct {
 	Columns         []RelationColumn
 }
 
-// FullName returns schema.name, unquoted.
-func (r *Relation) FullName() string { return r.Schema + "." + r.Name }
+// FullName is the FullName of the relation's schema and name.
+func (r *Relation) FullName() string { return FullName(r.Schema, r.Name) }
 
 // Op is the operation of a Change.
 type Op byte

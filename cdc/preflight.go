@@ -215,7 +215,8 @@ func (p *preflight) noTable(name string) {
 }
 
 func (p *preflight) exists(ctx context.Context, name string) (exists bool, err error) {
-	if err := p.conn.QueryRow(ctx, query("table_exists"), name).Scan(&exists); err != nil {
+	schema, table := splitName(name)
+	if err := p.conn.QueryRow(ctx, query("table_exists"), schema, table).Scan(&exists); err != nil {
 		return false, fmt.Errorf("look for table %s: %w", name, err)
 	}
 	return exists, nil

@@ -1,11 +1,6 @@
 package cdc
 
-import (
-	"embed"
-	"strings"
-
-	"github.com/jackc/pgx/v5"
-)
+import "embed"
 
 //go:embed queries/*.sql
 var queries embed.FS
@@ -19,19 +14,3 @@ func query(name string) string {
 	}
 	return string(text)
 }
-
-// quoteName quotes an identifier, qualified if it has several parts.
-func quoteName(parts ...string) string { return pgx.Identifier(parts).Sanitize() }
-
-// quoteNames quotes a list of plain identifiers.
-func quoteNames(names []string) string {
-	quoted := make([]string, len(names))
-	for i, name := range names {
-		quoted[i] = quoteName(name)
-	}
-	return strings.Join(quoted, ", ")
-}
-
-// quoteLiteral quotes a string under standard_conforming_strings, which Connect pins; the replication grammar reads
-// strings the same way.
-func quoteLiteral(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

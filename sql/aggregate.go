@@ -37,6 +37,9 @@ type Aggregate struct{ AggregateConfig }
 // NewAggregate checks the names and returns the aggregate.
 func NewAggregate(c AggregateConfig) (*Aggregate, error) {
 	a := &Aggregate{c}
+	if c.Table.prefix != ownPrefix {
+		return nil, fmt.Errorf("table %s has a column whose name is one of tidemark's own", c.Table.Source)
+	}
 	for _, col := range slices.Concat(a.Columns(), c.Table.Columns) {
 		for _, prefix := range []string{"_key_", "_state_", "_chunk", "_outlived"} {
 			if strings.HasPrefix(col.Name, prefix) {

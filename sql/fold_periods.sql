@@ -1,3 +1,3 @@
-SELECT DISTINCT {{.PeriodNumber}} AS `period` FROM {{.Historic}} WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+SELECT DISTINCT {{.PeriodNumber}} FROM {{.Historic}} WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
 UNION DISTINCT
-SELECT DISTINCT {{.PeriodNumber}} AS `period` FROM {{.Late}} WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
+SELECT DISTINCT {{.PeriodNumber}} FROM {{.Late}} WHERE indexHint(`_chunk` IN {late:Array(UInt64)})

@@ -35,6 +35,7 @@ func goldenTables(t *testing.T) map[string]TableConfig {
 		"sales":     {Source: "public.sales", Columns: []Column{id, at, price, note}, Key: []string{"id"}, Date: "created_at", OrderBy: []string{"price", "created_at"}},
 		"composite": {Source: "public.composite", Columns: []Column{id, day, price}, Key: []string{"day", "id"}, Date: "day", PartitionBy: "month"},
 		"keyless":   {Source: "public.keyless", Columns: []Column{price, local}, Date: "mtime", PartitionBy: "hour"},
+		"own":       {Source: "public.own", Columns: []Column{column(t, "_chunk", oidInt8, -1, true), column(t, "__source_7", oidInt8, -1, false), at}, Key: []string{"_chunk"}, Date: "created_at"},
 		"stores":    {Source: "we`ird.stores", Columns: []Column{id, note}, Key: []string{"id"}},
 	}
 }
@@ -60,6 +61,9 @@ func goldenAggregates(t *testing.T, table *Table) []*Aggregate {
 		return Measure{Column{Name: name, Type: Type{Name: result}}, call, state}
 	}
 	count := measure("n`", "count()", "UInt64", "AggregateFunction(count)")
+	if table.prefix != ownPrefix {
+		return nil // refused
+	}
 	var out []*Aggregate
 	for _, c := range []AggregateConfig{
 		{Name: "by_minute", Where: "price != 'x'", Keys: []Key{
@@ -131,7 +135,9 @@ func TestGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		check("table_"+name, tableStatements(table))
-		check("aggregates_of_"+name, aggregateStatements(goldenAggregates(t, table)))
+		if list := goldenAggregates(t, table); len(list) > 0 {
+			check("aggregates_of_"+name, aggregateStatements(list))
+		}
 	}
 	entries, err := files.ReadDir(".")
 	if err != nil {

@@ -5,13 +5,39 @@ import (
 	"strings"
 )
 
-var (
-	identEscaper   = strings.NewReplacer("\\", "\\\\", "`", "\\`")
-	literalEscaper = strings.NewReplacer("\\", "\\\\", "'", "\\'", "\x00", "\\0")
-)
+var literalEscaper = strings.NewReplacer("\\", "\\\\", "'", "\\'", "\x00", "\\0")
 
-// Ident quotes a ClickHouse identifier; it is the only way that a name enters a statement.
-func Ident(name string) string { return "`" + identEscaper.Replace(name) + "`" }
+// Ident quotes a ClickHouse identifier; it is the only way that a name enters a statement. What could mean something to
+// ClickHouse within backticks, or to clickhouse-go, which looks for columns and parameters in the texts that it sends, is
+// written by its code.
+func Ident(name string) string {
+	var b strings.Builder
+	b.WriteByte('`')
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c >= 0x80, strings.IndexByte("_-. ", c) >= 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "\\x%02x", c)
+		}
+	}
+	b.WriteByte('`')
+	return b.String()
+}
+
+// fileNameBytes is how long the name is that ClickHouse gives a file after an identifier.
+func fileNameBytes(name string) int {
+	n := 0
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_':
+			n++
+		default: // as %41
+			n += 3
+		}
+	}
+	return n
+}
 
 // Literal quotes a ClickHouse string literal, for the few places where no parameter can be bound (DDL).
 func Literal(text string) string { return "'" + literalEscaper.Replace(text) + "'" }

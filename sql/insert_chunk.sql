@@ -1,1 +1,1 @@
-INSERT INTO {{.Name}} ({{idents .Stored}}, `_chunk`)
+INSERT INTO {{.Name}}({{idents .Stored}}, `_chunk`)

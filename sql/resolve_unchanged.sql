@@ -1,10 +1,10 @@
 INSERT INTO {{.Changes}} ({{columns .Columns}}, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
 SELECT
 {{- range $i, $c := .Columns}}
-    if(has(c.`_unchanged`, {{$i}}), o.{{ident $c.Name}}, c.{{ident $c.Name}}),
+    if(has(`_changes`.`_unchanged`, {{$i}}), `_older`.{{ident $c.Name}}, `_changes`.{{ident $c.Name}}),
 {{- end}}
-    {to:UInt64}, c.`_lsn`, c.`_ordinal`, c.`_insert`, c.`_live`
-FROM {{.Changes}} AS c
+    {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_changes`.`_insert`, `_changes`.`_live`
+FROM {{.Changes}} AS `_changes`
 INNER JOIN
 (
     SELECT {{columns .Columns}}
@@ -29,5 +29,5 @@ INNER JOIN
     )
     ORDER BY `_lsn` DESC, `_ordinal` DESC
     LIMIT 1 BY {{idents .Key}}
-) AS o ON {{equalSource "c" "o" .Key}}
-WHERE c.`_chunk` = {from:UInt64}
+) AS `_older` ON {{equalSource "`_changes`" "`_older`" .Key}}
+WHERE `_changes`.`_chunk` = {from:UInt64}

@@ -40,37 +40,62 @@ const (
 	volatile = "old_parts_lifetime = 5"
 )
 
-var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"ident": Ident, "literal": Literal, "lsnText": lsnText,
-	"durable":    func() string { return durable },
-	"volatile":   func() string { return volatile },
-	"tableType":  func() string { return tableType },
-	"chunksType": func() string { return chunksType },
+var templates = parse(ownPrefix)
 
-	"aggregateType": func() string { return aggregateType },
-	"statesType":    func() string { return statesType },
-	"sortingKey":    func(names []string) string { return "(" + mapJoin(names, Ident) + ")" },
-	"idents":        func(names []string) string { return mapJoin(names, Ident) },
-	"tuple":         func(names []string) string { return tuple(mapJoin(names, Ident), len(names)) },
-	"exprs":         func(names []string) string { return tuple(mapJoin(names, Ident), len(names)) },
-	"columns":       func(cols []Column) string { return mapJoin(cols, func(c Column) string { return Ident(c.Name) }) },
-	"defaults":      func(cols []Column) string { return mapJoin(cols, typedDefault) },
-	"guarded":       func(cols []Column) string { return mapJoin(cols, guardedDefault) },
-	"prefixed":      prefixedColumns,
-	"hidden":        hiddenKey,
-	"source":        source,
-	"sources": func(key []string) string {
-		out := make([]string, len(key))
-		for i := range key {
-			out[i] = source(i)
+// ownPrefix begins the names of the columns that internal tables have besides the source's. A table with such a column
+// itself gets a longer prefix.
+const ownPrefix = "_"
+
+// parse parses the files with another prefix before our columns. They hold no name of the source yet.
+func parse(prefix string) *template.Template {
+	t := template.New("").Funcs(functions(prefix))
+	entries, err := files.ReadDir(".")
+	if err != nil {
+		panic(err) // embedded
+	}
+	for _, e := range entries {
+		text, err := files.ReadFile(e.Name())
+		if err != nil {
+			panic(err)
 		}
-		return strings.Join(out, ", ")
-	},
-	"equal":       equal,
-	"equalSource": equalSource,
-	// Bound to the database by render.
-	"mark": noDatabase, "tables": noDatabase, "state": noDatabase, "aggregate": noDatabase,
-}).ParseFS(files, "*.sql"))
+		template.Must(t.New(e.Name()).Parse(strings.ReplaceAll(string(text), "`"+ownPrefix, "`"+prefix)))
+	}
+	return t
+}
+
+// functions are what the files may call.
+func functions(prefix string) template.FuncMap {
+	return template.FuncMap{
+		"ident": Ident, "literal": Literal, "lsnText": lsnText,
+		"durable":       func() string { return durable },
+		"volatile":      func() string { return volatile },
+		"tableType":     func() string { return tableType },
+		"chunksType":    func() string { return chunksType },
+		"aggregateType": func() string { return aggregateType },
+		"statesType":    func() string { return statesType },
+		"sortingKey":    func(names []string) string { return "(" + mapJoin(names, Ident) + ")" },
+		"idents":        func(names []string) string { return mapJoin(names, Ident) },
+		"tuple":         func(names []string) string { return tuple(mapJoin(names, Ident), len(names)) },
+		"exprs":         func(names []string) string { return tuple(mapJoin(names, Ident), len(names)) },
+		"columns":       func(cols []Column) string { return mapJoin(cols, func(c Column) string { return Ident(c.Name) }) },
+		"defaults":      func(cols []Column) string { return mapJoin(cols, typedDefault) },
+		"guarded":       func(cols []Column) string { return mapJoin(cols, guardedDefault(prefix)) },
+		"prefixed":      prefixedColumns,
+		"hidden":        hiddenKey,
+		"source":        func(i int) string { return Ident(sourceName(prefix, i)) },
+		"sources": func(key []string) string {
+			out := make([]string, len(key))
+			for i := range key {
+				out[i] = Ident(sourceName(prefix, i))
+			}
+			return strings.Join(out, ", ")
+		},
+		"equal":       equal,
+		"equalSource": func(a, b string, key []string) string { return equalSource(prefix, a, b, key) },
+		// Bound to the database by render.
+		"mark": noDatabase, "tables": noDatabase, "state": noDatabase, "aggregate": noDatabase,
+	}
+}
 
 func noDatabase() (string, error) { return "", fmt.Errorf("no database bound") }
 
@@ -82,8 +107,11 @@ func (d Database) Mark() string {
 
 // render executes a file's template. A failure is a fault of this package, seen by every test that renders the file.
 func render(d Database, file string, data any) Statement {
-	t := template.Must(templates.Clone())
-	name, aggregate := "", ""
+	parsed, name, aggregate := templates, "", ""
+	if own, ok := data.(interface{ columnPrefix() string }); ok && own.columnPrefix() != ownPrefix {
+		parsed = parse(own.columnPrefix())
+	}
+	t := template.Must(parsed.Clone())
 	if table, ok := data.(interface{ name() string }); ok {
 		name = table.name()
 	}
@@ -116,8 +144,10 @@ func typedDefault(c Column) string {
 }
 
 // guardedDefault depends on the guard: whatever a query filters by in the last branch, the guard has to be evaluated.
-func guardedDefault(c Column) string {
-	return "[defaultValueOfTypeName(" + Literal(c.Type.Name) + ")][1 + `_outlived`] AS " + Ident(c.Name)
+func guardedDefault(prefix string) func(Column) string {
+	return func(c Column) string {
+		return "[defaultValueOfTypeName(" + Literal(c.Type.Name) + ")][1 + " + Ident(prefix+"outlived") + "] AS " + Ident(c.Name)
+	}
 }
 
 func prefixedColumns(alias string, cols []Column) string {
@@ -138,10 +168,8 @@ func quoteAll(names []string) []string {
 	return out
 }
 
-// source names the column of the changes that holds the i-th key column of the row that a value comes from.
-func source(i int) string { return Ident(sourceName(i)) }
-
-func sourceName(i int) string { return fmt.Sprintf("_source_%d", i) }
+// sourceName is the column of the changes that holds the i-th key column of the row that a value comes from.
+func sourceName(prefix string, i int) string { return fmt.Sprintf("%ssource_%d", prefix, i) }
 
 func equal(a, b string, key []string) string {
 	parts := make([]string, len(key))
@@ -151,10 +179,10 @@ func equal(a, b string, key []string) string {
 	return strings.Join(parts, " AND ")
 }
 
-func equalSource(a, b string, key []string) string {
+func equalSource(prefix, a, b string, key []string) string {
 	parts := make([]string, len(key))
 	for i, k := range key {
-		parts[i] = fmt.Sprintf("%s.%s = %s.%s", a, source(i), b, Ident(k))
+		parts[i] = fmt.Sprintf("%s.%s = %s.%s", a, Ident(sourceName(prefix, i)), b, Ident(k))
 	}
 	return strings.Join(parts, " AND ")
 }

@@ -1,9 +1,14 @@
 package sql
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/tidemark-db/tidemark/internal/fault"
 )
 
 // Column is a column of a published table with its ClickHouse type.
@@ -33,8 +38,22 @@ const (
 // Regions lists all regions.
 func Regions() []Region { return []Region{RT, Late, Historic, Masks, Changes} }
 
-// Keyless rows are identified by where the WAL brought them: these columns are the key of a table without one.
-var keylessKey = []string{"_lsn", "_ordinal"}
+// ownNames are the columns of internal tables besides the source's, without their prefix and sourceName's, and the names that
+// statements give to tables: ClickHouse takes a column "t.c" of the source for column c of t.
+var ownNames = []string{"chunk", "of", "lsn", "ordinal", "insert", "live", "unchanged", "last", "first_is_insert", "outlived", "changes", "newest", "older"}
+
+// prefixFor returns a prefix for our columns that none of the source's names has.
+func prefixFor(cols []Column) string {
+	prefix := ownPrefix
+	for slices.ContainsFunc(cols, func(c Column) bool {
+		own, ok := strings.CutPrefix(c.Name, prefix)
+		own, _, _ = strings.Cut(own, ".")
+		return ok && (slices.Contains(ownNames, own) || strings.HasPrefix(own, "source_"))
+	}) {
+		prefix += ownPrefix
+	}
+	return prefix
+}
 
 // TableConfig is what a Table is made of. Key empty means that the table has none. Date empty means a mirrored table.
 type TableConfig struct {
@@ -51,7 +70,9 @@ type TableConfig struct {
 // Table renders the statements of one published table. It is safe for concurrent use.
 type Table struct {
 	TableConfig
-	date Column
+	date    Column
+	prefix  string // of our columns
+	keyless bool
 
 	mu       sync.Mutex
 	rendered map[string]Statement
@@ -59,7 +80,7 @@ type Table struct {
 
 // NewTable checks the configuration and returns the table.
 func NewTable(c TableConfig) (*Table, error) {
-	t := &Table{TableConfig: c, rendered: map[string]Statement{}}
+	t := &Table{TableConfig: c, prefix: prefixFor(c.Columns), keyless: len(c.Key) == 0, rendered: map[string]Statement{}}
 	for _, col := range c.Columns {
 		if col.Name == c.Date && c.Date != "" {
 			t.date = col
@@ -68,8 +89,8 @@ func NewTable(c TableConfig) (*Table, error) {
 	if c.Date != "" && t.date.Name == "" {
 		return nil, fmt.Errorf("table %s has no column %q", c.Source, c.Date)
 	}
-	if t.Keyless() {
-		t.Key = keylessKey
+	if t.keyless { // its rows are identified by where the WAL brought them
+		t.Key = []string{t.prefix + "lsn", t.prefix + "ordinal"}
 	}
 	if len(t.OrderBy) == 0 {
 		t.OrderBy = t.Key
@@ -80,10 +101,39 @@ func NewTable(c TableConfig) (*Table, error) {
 	return t, nil
 }
 
-// Keyless reports whether the rows are identified by their WAL position alone.
-func (t *Table) Keyless() bool {
-	return len(t.TableConfig.Key) == 0 || t.TableConfig.Key[0] == keylessKey[0]
+// maxFileName is what ClickHouse leaves for the names of a database and a table in that of the file of a dropped table:
+// 255 bytes without a UUID, an ending and the dots.
+const maxFileName = 255 - 42
+
+// CheckName returns an error if the view's name is too long for ClickHouse.
+func (t *Table) CheckName() error {
+	n := fileNameBytes(string(t.Database)) + fileNameBytes(t.Name)
+	if n <= maxFileName {
+		return nil
+	}
+	return fault.New("rename the table or its schema, or leave it out",
+		"table %s: its view's name takes %d bytes in the names of ClickHouse's files, %d too many", t.Source, n, n-maxFileName)
 }
+
+// regionPrefix begins the names of the internal tables: the view's name, or a digest where that would be too long.
+func (t *Table) regionPrefix() string {
+	if fileNameBytes(t.Database.Internals())+fileNameBytes(t.Name)+longestRegion <= maxFileName {
+		return t.Name
+	}
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(t.Name)))[:16]
+}
+
+// longestRegion is the length of what Regions add to a name.
+const longestRegion = len("_historic")
+
+// Keyless reports whether the rows are identified by their WAL position alone.
+func (t *Table) Keyless() bool { return t.keyless }
+
+// ChunkColumn is the name of the column that says which chunk a row belongs to.
+func (t *Table) ChunkColumn() string { return t.prefix + "chunk" }
+
+// columnPrefix is what templates put before the names of our columns.
+func (t *Table) columnPrefix() string { return t.prefix }
 
 // Mirrored reports whether the table has no date column.
 func (t *Table) Mirrored() bool { return t.Date == "" }
@@ -95,7 +145,7 @@ func (t *Table) DateType() Type { return t.date.Type }
 func (t *Table) View() string { return qualified(string(t.Database), t.Name) }
 
 // RegionName is the unquoted name of a region's table in the database of the internals.
-func (t *Table) RegionName(r Region) string { return t.Name + "_" + string(r) }
+func (t *Table) RegionName(r Region) string { return t.regionPrefix() + "_" + string(r) }
 
 func (t *Table) internal(r Region) string { return qualified(t.Database.Internals(), t.RegionName(r)) }
 
@@ -129,7 +179,7 @@ func (t *Table) Stored() []string { return names(t.StoredColumns()) }
 func (t *Table) KeyColumns() []Column {
 	if t.Keyless() {
 		u64 := Type{Name: "UInt64", Kind: KindUInt64}
-		return []Column{{Name: keylessKey[0], Type: u64}, {Name: keylessKey[1], Type: u64}}
+		return []Column{{Name: t.Key[0], Type: u64}, {Name: t.Key[1], Type: u64}}
 	}
 	out := make([]Column, 0, len(t.Key))
 	for _, k := range t.Key {
@@ -146,7 +196,7 @@ func (t *Table) KeyColumns() []Column {
 func (t *Table) SourceColumns() []Column {
 	out := append([]Column{}, t.KeyColumns()...)
 	for i := range out {
-		out[i].Name = sourceName(i)
+		out[i].Name = sourceName(t.prefix, i)
 	}
 	return out
 }

@@ -15,6 +15,7 @@ func (t *Table) CreateView() Statement { return t.once("create_view.sql") }
 
 // chunksDDL is the data of create_chunks.sql.
 type chunksDDL struct {
+	*Table
 	Name, PartitionBy, Comment string
 	Columns                    []Column
 	Key, OrderBy               []string
@@ -22,14 +23,15 @@ type chunksDDL struct {
 }
 
 func (t *Table) createChunks(r Region) Statement {
+	chunk := Ident(t.ChunkColumn())
 	d := chunksDDL{
-		Name: t.internal(r), PartitionBy: "`_chunk`",
+		Table: t, Name: t.internal(r), PartitionBy: chunk,
 		Comment: fmt.Sprintf("tidemark: %s chunks of %s; query the view instead", r, t.Source),
 		Columns: t.StoredColumns(), Key: t.Key, OrderBy: t.OrderBy,
 	}
 	if r == Historic {
 		if !t.Mirrored() {
-			d.PartitionBy = "(" + t.Period() + ", `_chunk`)"
+			d.PartitionBy = "(" + t.Period() + ", " + chunk + ")"
 		}
 		// Late changes look keys up; where the sorting key does not lead with the key, an index has to.
 		d.KeyIndex = !t.Keyless() && t.OrderBy[0] != t.Key[0]

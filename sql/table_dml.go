@@ -128,7 +128,10 @@ func (t *Table) CountChunks(r Region) Statement {
 		to = fmt.Sprintf("assumeNotNull(if(count(%s) < count(), %d, max(%s)))", Ident(t.Date), maxInstant, t.Instant())
 	}
 	return t.renderOnce("count_chunks.sql", string(r), func() any {
-		return map[string]string{"Name": t.internal(r), "From": from, "To": to}
+		return struct {
+			*Table
+			Name, From, To string
+		}{t, t.internal(r), from, to}
 	})
 }
 

@@ -97,7 +97,7 @@ func ReadStatus(ctx context.Context, cfg *config.Config) (st Status, err error) 
 	}
 	for _, t := range cfg.Tables {
 		state, ok := mark.Tables[ViewName(t.Name.Schema, t.Name.Name)]
-		status := tableStatus(t.Name.Schema+"."+t.Name.Name, state, ok)
+		status := tableStatus(t.Name.String(), state, ok)
 		if status.Aggregates, err = aggregateStatus(ctx, cfg, t, mark); err != nil {
 			return st, err
 		}

@@ -394,7 +394,7 @@ func (s *session) checkColumns(ctx context.Context, t *sql.Table) error {
 		func(r warehouse.Rows) error {
 			var name, typ string
 			err := r.Scan(&name, &typ)
-			if name != "_chunk" {
+			if name != t.ChunkColumn() {
 				got = append(got, name+" "+typ)
 			}
 			return err

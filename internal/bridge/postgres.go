@@ -23,7 +23,7 @@ func SourceConfig(cfg *config.Config) cdc.Config {
 func tableNames(cfg *config.Config) []string {
 	names := make([]string, len(cfg.Tables))
 	for i, t := range cfg.Tables {
-		names[i] = t.Name.Schema + "." + t.Name.Name
+		names[i] = t.Name.String()
 	}
 	return names
 }

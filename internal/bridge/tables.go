@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/tidemark-db/tidemark/cdc"
 	"github.com/tidemark-db/tidemark/internal/config"
@@ -55,7 +56,7 @@ func planTables(cfg *config.Config, catalog []cdc.Table) ([]plan, error) {
 }
 
 func planTable(cfg *config.Config, t *config.Table, catalog []cdc.Table) (plan, []error) {
-	source := t.Name.Schema + "." + t.Name.Name
+	source := t.Name.String()
 	i := slices.IndexFunc(catalog, func(c cdc.Table) bool { return c.Schema == t.Name.Schema && c.Name == t.Name.Name })
 	if i < 0 {
 		return plan{}, []error{&fault.Error{
@@ -80,6 +81,9 @@ func planTable(cfg *config.Config, t *config.Table, catalog []cdc.Table) (plan, 
 	if err != nil {
 		return plan{}, []error{fault.New("name a timestamp or date column, or leave date_column out to mirror the table", "tables.%s.date_column: %w", source, err)}
 	}
+	if err := table.CheckName(); err != nil {
+		return plan{}, []error{err}
+	}
 	return plan{cfg: t, source: found, sql: table}, checkTable(cfg, t, table)
 }
 
@@ -101,7 +105,22 @@ func mapColumns(cfg *config.Config, t *config.Table, found cdc.Table) ([]sql.Col
 		}
 		columns = append(columns, column)
 	}
-	return columns, faults
+	return columns, append(faults, subcolumns(found, columns)...)
+}
+
+// subcolumns finds columns that ClickHouse takes for a part of another one: it reads the sizes of a String s as s.size.
+func subcolumns(found cdc.Table, columns []sql.Column) (faults []error) {
+	for _, c := range columns {
+		dot := strings.LastIndex(c.Name, ".")
+		if dot < 0 || !slices.Contains([]string{"null", "size", "size0"}, c.Name[dot+1:]) {
+			continue
+		}
+		if slices.ContainsFunc(columns, func(other sql.Column) bool { return other.Name == c.Name[:dot] }) {
+			faults = append(faults, fault.New("exclude one of the two columns, or rename it",
+				"tables.%s.columns: ClickHouse takes %q for a part of column %q", found.FullName(), c.Name, c.Name[:dot]))
+		}
+	}
+	return faults
 }
 
 // unknownColumns looks for the columns that the configuration names.
@@ -141,13 +160,17 @@ func mapColumn(cfg *config.Config, t *config.Table, found cdc.Table, c cdc.Colum
 		column.Codec, err = sql.ParseCodec(c.Name, codec)
 	}
 	if slices.Contains(reserved, c.Name) {
-		return column, fault.New("exclude the column", "column %q has a name that tidemark's internal tables need", c.Name)
+		return column, fault.New("exclude the column, or rename it", "column %q has a name that ClickHouse keeps for itself", c.Name)
 	}
 	return column, err
 }
 
-// reserved are the columns of the internal tables besides the table's own.
-var reserved = []string{"_chunk", "_of", "_lsn", "_ordinal", "_insert", "_live", "_unchanged", "_source_0", "_source_1", "_source_2", "_source_3", "_last", "_first_is_insert", "_outlived"}
+// reserved are ClickHouse's virtual columns. It lets no table have some of them, and mistakes others when it looks for the
+// parts that a query needs.
+var reserved = []string{
+	"_block_number", "_block_offset", "_database", "_disk_name", "_distance", "_part", "_part_data_version", "_part_granule_offset", "_part_index",
+	"_part_offset", "_part_starting_offset", "_part_uuid", "_partition_id", "_partition_value", "_row_exists", "_sample_factor", "_table",
+}
 
 func checkTable(cfg *config.Config, t *config.Table, table *sql.Table) (faults []error) {
 	if t.Mirrored() {

@@ -4,7 +4,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`by_minute_rt`
     `minute` DateTime('UTC'),
     `price` Decimal(12, 2),
     `p90` AggregateFunction(quantileExact(0.9), Decimal(12, 2)),
-    `n\`` AggregateFunction(count),
+    `n\x60` AggregateFunction(count),
     `_chunk` UInt64
 )
 ENGINE = MergeTree
@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`by_minute_historic`
     `minute` DateTime('UTC'),
     `price` Decimal(12, 2),
     `p90` AggregateFunction(quantileExact(0.9), Decimal(12, 2)),
-    `n\`` AggregateFunction(count),
+    `n\x60` AggregateFunction(count),
     `_chunk` UInt64
 )
 ENGINE = MergeTree
@@ -34,21 +34,21 @@ CREATE OR REPLACE VIEW `shop`.`by_minute`
     `minute` DateTime('UTC'),
     `price` Decimal(12, 2),
     `p90` Decimal(12, 2),
-    `n\`` UInt64
+    `n\x60` UInt64
 )
 SQL SECURITY INVOKER
 AS
-SELECT defaultValueOfTypeName('DateTime(\'UTC\')') AS `minute`, defaultValueOfTypeName('Decimal(12, 2)') AS `price`, defaultValueOfTypeName('Decimal(12, 2)') AS `p90`, defaultValueOfTypeName('UInt64') AS `n\`` FROM system.one
+SELECT defaultValueOfTypeName('DateTime(\'UTC\')') AS `minute`, defaultValueOfTypeName('Decimal(12, 2)') AS `price`, defaultValueOfTypeName('Decimal(12, 2)') AS `p90`, defaultValueOfTypeName('UInt64') AS `n\x60` FROM system.one
 WHERE throwIf(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).6)['by_minute'].definition != '4734cf9f3aaa1429', 'tidemark: aggregate by_minute is not computed yet; tidemark status shows its progress')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
-SELECT `_key_0` AS `minute`, `_key_1` AS `price`, quantileExactMerge(0.9)(`_state_0`) AS `p90`, countMerge(`_state_1`) AS `n\``
+SELECT `_key_0` AS `minute`, `_key_1` AS `price`, quantileExactMerge(0.9)(`_state_0`) AS `p90`, countMerge(`_state_1`) AS `n\x60`
 FROM
 (
-    SELECT `minute` AS `_key_0`, `price` AS `_key_1`, `p90` AS `_state_0`, `n\`` AS `_state_1` FROM `shop_tidemark`.`by_minute_historic`
+    SELECT `minute` AS `_key_0`, `price` AS `_key_1`, `p90` AS `_state_0`, `n\x60` AS `_state_1` FROM `shop_tidemark`.`by_minute_historic`
     WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).6)['by_minute'].historic)
     UNION ALL
-    SELECT `minute` AS `_key_0`, `price` AS `_key_1`, `p90` AS `_state_0`, `n\`` AS `_state_1` FROM `shop_tidemark`.`by_minute_rt`
+    SELECT `minute` AS `_key_0`, `price` AS `_key_1`, `p90` AS `_state_0`, `n\x60` AS `_state_1` FROM `shop_tidemark`.`by_minute_rt`
     WHERE indexHint(`_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late))
     UNION ALL
     SELECT toStartOfMinute(created_at) AS `_key_0`, price AS `_key_1`, quantileExactState(0.9)(price) AS `_state_0`, countState() AS `_state_1` FROM `shop_tidemark`.`composite_historic`
@@ -59,7 +59,7 @@ FROM
 )
 GROUP BY `_key_0`, `_key_1`
 UNION ALL
-SELECT [defaultValueOfTypeName('DateTime(\'UTC\')')][1 + `_outlived`] AS `minute`, [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `price`, [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `p90`, [defaultValueOfTypeName('UInt64')][1 + `_outlived`] AS `n\``
+SELECT [defaultValueOfTypeName('DateTime(\'UTC\')')][1 + `_outlived`] AS `minute`, [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `price`, [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `p90`, [defaultValueOfTypeName('UInt64')][1 + `_outlived`] AS `n\x60`
 FROM
 (
     SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).6)['by_minute'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
@@ -78,32 +78,32 @@ WHERE `_outlived` = 1
 COMMENT 'tidemark: aggregate by_minute of public.composite';
 
 -- insert_states
-INSERT INTO `shop_tidemark`.`by_minute_rt` (`minute`, `price`, `p90`, `n\``, `_chunk`)
+INSERT INTO `shop_tidemark`.`by_minute_rt` (`minute`, `price`, `p90`, `n\x60`, `_chunk`)
 SELECT toStartOfMinute(created_at) AS `_key_0`, price AS `_key_1`, quantileExactState(0.9)(price) AS `_state_0`, countState() AS `_state_1`, {chunk:UInt64} FROM `shop_tidemark`.`composite_rt`
 WHERE indexHint(`_chunk` = {chunk:UInt64})
     AND (price != 'x')
 GROUP BY `_key_0`, `_key_1`;
 
 -- insert_states
-INSERT INTO `shop_tidemark`.`by_minute_rt` (`minute`, `price`, `p90`, `n\``, `_chunk`)
+INSERT INTO `shop_tidemark`.`by_minute_rt` (`minute`, `price`, `p90`, `n\x60`, `_chunk`)
 SELECT toStartOfMinute(created_at) AS `_key_0`, price AS `_key_1`, quantileExactState(0.9)(price) AS `_state_0`, countState() AS `_state_1`, {chunk:UInt64} FROM `shop_tidemark`.`composite_late`
 WHERE indexHint(`_chunk` = {chunk:UInt64})
     AND (price != 'x')
 GROUP BY `_key_0`, `_key_1`;
 
 -- insert_states
-INSERT INTO `shop_tidemark`.`by_minute_historic` (`minute`, `price`, `p90`, `n\``, `_chunk`)
+INSERT INTO `shop_tidemark`.`by_minute_historic` (`minute`, `price`, `p90`, `n\x60`, `_chunk`)
 SELECT toStartOfMinute(created_at) AS `_key_0`, price AS `_key_1`, quantileExactState(0.9)(price) AS `_state_0`, countState() AS `_state_1`, {chunk:UInt64} FROM `shop_tidemark`.`composite_historic`
 WHERE indexHint(`_chunk` = {chunk:UInt64})
     AND (price != 'x')
 GROUP BY `_key_0`, `_key_1`;
 
 -- merge_states
-INSERT INTO `shop_tidemark`.`by_minute_historic` (`minute`, `price`, `p90`, `n\``, `_chunk`)
+INSERT INTO `shop_tidemark`.`by_minute_historic` (`minute`, `price`, `p90`, `n\x60`, `_chunk`)
 SELECT `_key_0`, `_key_1`, quantileExactMergeState(0.9)(`_state_0`), countMergeState(`_state_1`), {to:UInt64}
 FROM
 (
-    SELECT `minute` AS `_key_0`, `price` AS `_key_1`, `p90` AS `_state_0`, `n\`` AS `_state_1` FROM `shop_tidemark`.`by_minute_historic`
+    SELECT `minute` AS `_key_0`, `price` AS `_key_1`, `p90` AS `_state_0`, `n\x60` AS `_state_1` FROM `shop_tidemark`.`by_minute_historic`
     WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
 )
 GROUP BY `_key_0`, `_key_1`
@@ -122,9 +122,9 @@ DROP TABLE IF EXISTS `shop_tidemark`.`by_minute_rt` SYNC;
 DROP TABLE IF EXISTS `shop_tidemark`.`by_minute_historic` SYNC;
 
 -- create_states
-CREATE TABLE IF NOT EXISTS `shop_tidemark`.`in\`all'_rt`
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`in\x60all\x27_rt`
 (
-    `n\`` AggregateFunction(count),
+    `n\x60` AggregateFunction(count),
     `_chunk` UInt64
 )
 ENGINE = MergeTree
@@ -134,9 +134,9 @@ SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_aft
 COMMENT 'tidemark: aggregate in`all\' of public.composite';
 
 -- create_states
-CREATE TABLE IF NOT EXISTS `shop_tidemark`.`in\`all'_historic`
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`in\x60all\x27_historic`
 (
-    `n\`` AggregateFunction(count),
+    `n\x60` AggregateFunction(count),
     `_chunk` UInt64
 )
 ENGINE = MergeTree
@@ -146,23 +146,23 @@ SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_aft
 COMMENT 'tidemark: aggregate in`all\' of public.composite';
 
 -- create_aggregate_view
-CREATE OR REPLACE VIEW `shop`.`in\`all'`
+CREATE OR REPLACE VIEW `shop`.`in\x60all\x27`
 (
-    `n\`` UInt64
+    `n\x60` UInt64
 )
 SQL SECURITY INVOKER
 AS
-SELECT defaultValueOfTypeName('UInt64') AS `n\`` FROM system.one
+SELECT defaultValueOfTypeName('UInt64') AS `n\x60` FROM system.one
 WHERE throwIf(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).6)['in`all\''].definition != 'ce334e40df84e5fc', 'tidemark: aggregate in`all\' is not computed yet; tidemark status shows its progress')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
-SELECT countMerge(`_state_0`) AS `n\``
+SELECT countMerge(`_state_0`) AS `n\x60`
 FROM
 (
-    SELECT `n\`` AS `_state_0` FROM `shop_tidemark`.`in\`all'_historic`
+    SELECT `n\x60` AS `_state_0` FROM `shop_tidemark`.`in\x60all\x27_historic`
     WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).6)['in`all\''].historic)
     UNION ALL
-    SELECT `n\`` AS `_state_0` FROM `shop_tidemark`.`in\`all'_rt`
+    SELECT `n\x60` AS `_state_0` FROM `shop_tidemark`.`in\x60all\x27_rt`
     WHERE indexHint(`_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late))
     UNION ALL
     SELECT countState() AS `_state_0` FROM `shop_tidemark`.`composite_historic`
@@ -170,15 +170,15 @@ FROM
         AND (`_chunk`, identity(`day`), `id`) NOT IN (SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks)
 )
 UNION ALL
-SELECT [defaultValueOfTypeName('UInt64')][1 + `_outlived`] AS `n\``
+SELECT [defaultValueOfTypeName('UInt64')][1 + `_outlived`] AS `n\x60`
 FROM
 (
     SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).6)['in`all\''].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
     FROM
     (
-        SELECT count() AS n FROM `shop_tidemark`.`in\`all'_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).6)['in`all\''].historic
+        SELECT count() AS n FROM `shop_tidemark`.`in\x60all\x27_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).6)['in`all\''].historic
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`in\`all'_rt` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late)
+        SELECT count() AS n FROM `shop_tidemark`.`in\x60all\x27_rt` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late)
         UNION ALL
         SELECT count() AS n FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty
         UNION ALL
@@ -189,46 +189,46 @@ WHERE `_outlived` = 1
 COMMENT 'tidemark: aggregate in`all\' of public.composite';
 
 -- insert_states
-INSERT INTO `shop_tidemark`.`in\`all'_rt` (`n\``, `_chunk`)
+INSERT INTO `shop_tidemark`.`in\x60all\x27_rt` (`n\x60`, `_chunk`)
 SELECT countState() AS `_state_0`, {chunk:UInt64} FROM `shop_tidemark`.`composite_rt`
 WHERE indexHint(`_chunk` = {chunk:UInt64});
 
 -- insert_states
-INSERT INTO `shop_tidemark`.`in\`all'_rt` (`n\``, `_chunk`)
+INSERT INTO `shop_tidemark`.`in\x60all\x27_rt` (`n\x60`, `_chunk`)
 SELECT countState() AS `_state_0`, {chunk:UInt64} FROM `shop_tidemark`.`composite_late`
 WHERE indexHint(`_chunk` = {chunk:UInt64});
 
 -- insert_states
-INSERT INTO `shop_tidemark`.`in\`all'_historic` (`n\``, `_chunk`)
+INSERT INTO `shop_tidemark`.`in\x60all\x27_historic` (`n\x60`, `_chunk`)
 SELECT countState() AS `_state_0`, {chunk:UInt64} FROM `shop_tidemark`.`composite_historic`
 WHERE indexHint(`_chunk` = {chunk:UInt64});
 
 -- merge_states
-INSERT INTO `shop_tidemark`.`in\`all'_historic` (`n\``, `_chunk`)
+INSERT INTO `shop_tidemark`.`in\x60all\x27_historic` (`n\x60`, `_chunk`)
 SELECT countMergeState(`_state_0`), {to:UInt64}
 FROM
 (
-    SELECT `n\`` AS `_state_0` FROM `shop_tidemark`.`in\`all'_historic`
+    SELECT `n\x60` AS `_state_0` FROM `shop_tidemark`.`in\x60all\x27_historic`
     WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
 )
 SETTINGS max_threads = 1;
 
 -- drop_partitions
-ALTER TABLE `shop_tidemark`.`in\`all'_rt` DROP PARTITION ID '1';
+ALTER TABLE `shop_tidemark`.`in\x60all\x27_rt` DROP PARTITION ID '1';
 
 -- drop_view
-DROP VIEW IF EXISTS `shop`.`in\`all'`;
+DROP VIEW IF EXISTS `shop`.`in\x60all\x27`;
 
 -- drop_table
-DROP TABLE IF EXISTS `shop_tidemark`.`in\`all'_rt` SYNC;
+DROP TABLE IF EXISTS `shop_tidemark`.`in\x60all\x27_rt` SYNC;
 
 -- drop_table
-DROP TABLE IF EXISTS `shop_tidemark`.`in\`all'_historic` SYNC;
+DROP TABLE IF EXISTS `shop_tidemark`.`in\x60all\x27_historic` SYNC;
 
 -- count_states
 SELECT 'by_minute' AS `aggregate`, `_chunk`, count() FROM `shop_tidemark`.`by_minute_rt` WHERE `_chunk` IN {chunks:Array(UInt64)} GROUP BY `_chunk`
 UNION ALL
-SELECT 'in`all\'' AS `aggregate`, `_chunk`, count() FROM `shop_tidemark`.`in\`all'_rt` WHERE `_chunk` IN {chunks:Array(UInt64)} GROUP BY `_chunk`;
+SELECT 'in`all\'' AS `aggregate`, `_chunk`, count() FROM `shop_tidemark`.`in\x60all\x27_rt` WHERE `_chunk` IN {chunks:Array(UInt64)} GROUP BY `_chunk`;
 
 -- describe_expression
 DESCRIBE TABLE

@@ -1,11 +1,11 @@
 -- create_database
-CREATE DATABASE IF NOT EXISTS `sh\`op'\\` ENGINE = Atomic;
+CREATE DATABASE IF NOT EXISTS `sh\x60op\x27\x5c` ENGINE = Atomic;
 
 -- create_database
-CREATE DATABASE IF NOT EXISTS `sh\`op'\\_tidemark` ENGINE = Atomic;
+CREATE DATABASE IF NOT EXISTS `sh\x60op\x27\x5c_tidemark` ENGINE = Atomic;
 
 -- create_split_date
-CREATE TABLE IF NOT EXISTS `sh\`op'\\`.`split_date`
+CREATE TABLE IF NOT EXISTS `sh\x60op\x27\x5c`.`split_date`
 (
     `format` UInt16,
     `term` UInt64,
@@ -26,7 +26,7 @@ SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_aft
 COMMENT 'tidemark: the marks; the newest (term, epoch) is the state that every query sees';
 
 -- create_split_date_log
-CREATE TABLE IF NOT EXISTS `sh\`op'\\_tidemark`.`split_date_log`
+CREATE TABLE IF NOT EXISTS `sh\x60op\x27\x5c_tidemark`.`split_date_log`
 (
     `format` UInt16,
     `term` UInt64,
@@ -48,7 +48,7 @@ SETTINGS old_parts_lifetime = 5
 COMMENT 'tidemark: marks that no running query needs any more';
 
 -- create_writers
-CREATE TABLE IF NOT EXISTS `sh\`op'\\_tidemark`.`writers`
+CREATE TABLE IF NOT EXISTS `sh\x60op\x27\x5c_tidemark`.`writers`
 (
     `term` UInt64,
     `writer` UInt64,
@@ -60,7 +60,7 @@ SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_aft
 COMMENT 'tidemark: who began which term; a mark of an older term is not written any more';
 
 -- create_split_date_current
-CREATE OR REPLACE VIEW `sh\`op'\\`.`split_date_current`
+CREATE OR REPLACE VIEW `sh\x60op\x27\x5c`.`split_date_current`
 (
     `table` String,
     `split_date` Nullable(DateTime64(6, 'UTC')),
@@ -81,7 +81,7 @@ AS SELECT
     m.1 AS `term`
 FROM
 (
-    SELECT (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `sh\`op'\\`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS m
+    SELECT (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `sh\x60op\x27\x5c`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS m
 )
 ARRAY JOIN CAST(m.5, 'Array(Tuple(String, Tuple(split Nullable(DateTime64(6, \'UTC\')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64)))') AS t
 COMMENT 'tidemark: as of which commit, and with which split date, a query sees each table';
@@ -90,23 +90,23 @@ COMMENT 'tidemark: as of which commit, and with which split date, a query sees e
 SELECT `format`, `term`, `epoch`, `lsn`, toUnixTimestamp64Micro(`commit_time`), toUnixTimestamp64Micro(`written_at`),
     `source`.1, `source`.2, `source`.3, `source`.4,
     toJSONString(`tables`), toJSONString(`chunks`), toJSONString(`aggregates`), toJSONString(`states`)
-FROM `sh\`op'\\`.`split_date`
+FROM `sh\x60op\x27\x5c`.`split_date`
 ORDER BY `term` DESC, `epoch` DESC
 LIMIT 1;
 
 -- read_mark_format
-SELECT `format` FROM `sh\`op'\\`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1;
+SELECT `format` FROM `sh\x60op\x27\x5c`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1;
 
 -- newest_mark
-SELECT `term`, `epoch`, toUnixTimestamp64Micro(now64(6)) FROM `sh\`op'\\`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1;
+SELECT `term`, `epoch`, toUnixTimestamp64Micro(now64(6)) FROM `sh\x60op\x27\x5c`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1;
 
 -- list_marks
 SELECT `epoch`, toUnixTimestamp64Micro(now64(6)), toJSONString(`chunks`), toJSONString(`states`)
-FROM `sh\`op'\\`.`split_date`
+FROM `sh\x60op\x27\x5c`.`split_date`
 ORDER BY `epoch`;
 
 -- insert_mark
-INSERT INTO `sh\`op'\\`.`split_date` (`format`, `term`, `epoch`, `lsn`, `commit_time`, `source`, `tables`, `chunks`, `aggregates`, `states`)
+INSERT INTO `sh\x60op\x27\x5c`.`split_date` (`format`, `term`, `epoch`, `lsn`, `commit_time`, `source`, `tables`, `chunks`, `aggregates`, `states`)
 SELECT
     {format:UInt16}, {term:UInt64}, {epoch:UInt64}, {lsn:UInt64},
     fromUnixTimestamp64Micro({commit_time:Int64}, 'UTC'),
@@ -115,17 +115,17 @@ SELECT
     {chunks:Map(String, Map(UInt64, Tuple(rows UInt64, from Int64, to Int64)))},
     {aggregates:Map(String, Tuple(table String, definition String, historic Array(UInt64), rows UInt64))},
     {states:Map(String, Map(UInt64, Tuple(rows UInt64, of Array(UInt64))))}
-WHERE (SELECT max((`term`, `epoch`)) FROM `sh\`op'\\`.`split_date`) = ({previous_term:UInt64}, {previous_epoch:UInt64})
-    AND (SELECT max(`term`) FROM `sh\`op'\\_tidemark`.`writers`) = {term:UInt64};
+WHERE (SELECT max((`term`, `epoch`)) FROM `sh\x60op\x27\x5c`.`split_date`) = ({previous_term:UInt64}, {previous_epoch:UInt64})
+    AND (SELECT max(`term`) FROM `sh\x60op\x27\x5c_tidemark`.`writers`) = {term:UInt64};
 
 -- insert_writer
-INSERT INTO `sh\`op'\\_tidemark`.`writers` (`term`, `writer`) VALUES ({term:UInt64}, {writer:UInt64});
+INSERT INTO `sh\x60op\x27\x5c_tidemark`.`writers` (`term`, `writer`) VALUES ({term:UInt64}, {writer:UInt64});
 
 -- newest_writers
-SELECT `term`, groupArray(`writer`) FROM `sh\`op'\\_tidemark`.`writers` GROUP BY `term` ORDER BY `term` DESC LIMIT 1;
+SELECT `term`, groupArray(`writer`) FROM `sh\x60op\x27\x5c_tidemark`.`writers` GROUP BY `term` ORDER BY `term` DESC LIMIT 1;
 
 -- archive_marks
-INSERT INTO `sh\`op'\\_tidemark`.`split_date_log` SELECT * FROM `sh\`op'\\`.`split_date` WHERE intDiv(`epoch`, 64) = {partition:UInt64};
+INSERT INTO `sh\x60op\x27\x5c_tidemark`.`split_date_log` SELECT * FROM `sh\x60op\x27\x5c`.`split_date` WHERE intDiv(`epoch`, 64) = {partition:UInt64};
 
 -- list_chunks
 SELECT `table`, `partition_id`, sum(`bytes_on_disk`)
@@ -143,7 +143,7 @@ WHERE NOT startsWith(`query_id`, {prefix:String});
 KILL QUERY WHERE startsWith(`query_id`, {prefix:String}) AND NOT startsWith(`query_id`, {current:String}) SYNC;
 
 -- drop_partitions
-ALTER TABLE `sh\`op'\\`.`split_date` DROP PARTITION ID '0';
+ALTER TABLE `sh\x60op\x27\x5c`.`split_date` DROP PARTITION ID '0';
 
 -- find_table
 SELECT count() FROM system.tables WHERE `database` = {database:String} AND `name` = {name:String};
@@ -152,7 +152,7 @@ SELECT count() FROM system.tables WHERE `database` = {database:String} AND `name
 SELECT `name`, `type` FROM system.columns WHERE `database` = {database:String} AND `table` = {table:String} ORDER BY `position`;
 
 -- check_grant
-CHECK GRANT SELECT ON `sh\`op'\\`.*;
+CHECK GRANT SELECT ON `sh\x60op\x27\x5c`.*;
 
 -- server_clock
 SELECT toUnixTimestamp64Micro(now64(6));
@@ -164,7 +164,7 @@ SELECT arrayMap(x -> toString(fromUnixTimestamp64Micro(x, 'America/New_York')), 
 SELECT count()
 FROM
 (
-    SELECT `epoch` AS n FROM `sh\`op'\\`.`split_date_current`
+    SELECT `epoch` AS n FROM `sh\x60op\x27\x5c`.`split_date_current`
     UNION ALL
     SELECT count() AS n FROM `shop`.`sales`
 )
@@ -179,14 +179,14 @@ WHERE `engine` = 'View'
 ORDER BY `database`, `name`;
 
 -- drop_view
-DROP VIEW IF EXISTS `sh\`op'\\`.`sales`;
+DROP VIEW IF EXISTS `sh\x60op\x27\x5c`.`sales`;
 
 -- drop_view
-DROP VIEW IF EXISTS `sh\`op'\\`.`split_date_current`;
+DROP VIEW IF EXISTS `sh\x60op\x27\x5c`.`split_date_current`;
 
 -- drop_table
-DROP TABLE IF EXISTS `sh\`op'\\`.`split_date` SYNC;
+DROP TABLE IF EXISTS `sh\x60op\x27\x5c`.`split_date` SYNC;
 
 -- drop_internals
-DROP DATABASE IF EXISTS `sh\`op'\\_tidemark` SYNC;
+DROP DATABASE IF EXISTS `sh\x60op\x27\x5c_tidemark` SYNC;
 

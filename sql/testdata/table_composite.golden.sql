@@ -119,25 +119,25 @@ FROM
 WHERE `_outlived` = 1;
 
 -- insert_changes
-INSERT INTO `shop_tidemark`.`composite_changes` (`id`, `day`, `price`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`);
+INSERT INTO `shop_tidemark`.`composite_changes`(`id`, `day`, `price`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`);
 
 -- insert_unresolved
-INSERT INTO `shop_tidemark`.`composite_changes` (`id`, `day`, `price`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_unchanged`, `_source_0`, `_source_1`);
+INSERT INTO `shop_tidemark`.`composite_changes`(`id`, `day`, `price`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_unchanged`, `_source_0`, `_source_1`);
 
 -- insert_chunk
-INSERT INTO `shop_tidemark`.`composite_rt` (`id`, `day`, `price`, `_chunk`);
+INSERT INTO `shop_tidemark`.`composite_rt`(`id`, `day`, `price`, `_chunk`);
 
 -- insert_chunk
-INSERT INTO `shop_tidemark`.`composite_historic` (`id`, `day`, `price`, `_chunk`);
+INSERT INTO `shop_tidemark`.`composite_historic`(`id`, `day`, `price`, `_chunk`);
 
 -- resolve_unchanged
 INSERT INTO `shop_tidemark`.`composite_changes` (`id`, `day`, `price`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
 SELECT
-    if(has(c.`_unchanged`, 0), o.`id`, c.`id`),
-    if(has(c.`_unchanged`, 1), o.`day`, c.`day`),
-    if(has(c.`_unchanged`, 2), o.`price`, c.`price`),
-    {to:UInt64}, c.`_lsn`, c.`_ordinal`, c.`_insert`, c.`_live`
-FROM `shop_tidemark`.`composite_changes` AS c
+    if(has(`_changes`.`_unchanged`, 0), `_older`.`id`, `_changes`.`id`),
+    if(has(`_changes`.`_unchanged`, 1), `_older`.`day`, `_changes`.`day`),
+    if(has(`_changes`.`_unchanged`, 2), `_older`.`price`, `_changes`.`price`),
+    {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_changes`.`_insert`, `_changes`.`_live`
+FROM `shop_tidemark`.`composite_changes` AS `_changes`
 INNER JOIN
 (
     SELECT `id`, `day`, `price`
@@ -162,21 +162,21 @@ INNER JOIN
     )
     ORDER BY `_lsn` DESC, `_ordinal` DESC
     LIMIT 1 BY `day`, `id`
-) AS o ON c.`_source_0` = o.`day` AND c.`_source_1` = o.`id`
-WHERE c.`_chunk` = {from:UInt64};
+) AS `_older` ON `_changes`.`_source_0` = `_older`.`day` AND `_changes`.`_source_1` = `_older`.`id`
+WHERE `_changes`.`_chunk` = {from:UInt64};
 
 -- compact_changes
 INSERT INTO `shop_tidemark`.`composite_changes` (`id`, `day`, `price`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
-SELECT c.`id`, c.`day`, c.`price`, {to:UInt64}, c.`_lsn`, c.`_ordinal`, k.`_first_is_insert`, c.`_live`
-FROM `shop_tidemark`.`composite_changes` AS c
+SELECT `_changes`.`id`, `_changes`.`day`, `_changes`.`price`, {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_newest`.`_first_is_insert`, `_changes`.`_live`
+FROM `shop_tidemark`.`composite_changes` AS `_changes`
 INNER JOIN
 (
     SELECT `day`, `id`, max((`_lsn`, `_ordinal`)) AS `_last`, argMin(`_insert`, (`_lsn`, `_ordinal`)) AS `_first_is_insert`
     FROM `shop_tidemark`.`composite_changes`
     WHERE `_chunk` IN {pieces:Array(UInt64)}
     GROUP BY `day`, `id`
-) AS k ON c.`day` = k.`day` AND c.`id` = k.`id` AND (c.`_lsn`, c.`_ordinal`) = k.`_last`
-WHERE c.`_chunk` IN {pieces:Array(UInt64)};
+) AS `_newest` ON `_changes`.`day` = `_newest`.`day` AND `_changes`.`id` = `_newest`.`id` AND (`_changes`.`_lsn`, `_changes`.`_ordinal`) = `_newest`.`_last`
+WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)};
 
 -- count_changes
 SELECT count() FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` = {piece:UInt64};
@@ -185,16 +185,16 @@ SELECT count() FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` = {piece:
 SELECT count() FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`;
 
 -- locate
-SELECT 'new_rt' AS `where`, toUInt64(0) AS `chunk`, countIf((`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')))) AS `n` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
+SELECT 'new_rt', toUInt64(0), countIf((`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')))) FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
 UNION ALL
-SELECT 'new_late' AS `where`, toUInt64(0) AS `chunk`, countIf(NOT (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')))) AS `n` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
+SELECT 'new_late', toUInt64(0), countIf(NOT (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')))) FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
 UNION ALL
-SELECT 'rt' AS `where`, `_chunk` AS `chunk`, count() AS `n` FROM `shop_tidemark`.`composite_rt`
+SELECT 'rt', `_chunk`, count() FROM `shop_tidemark`.`composite_rt`
 WHERE indexHint(`_chunk` IN {rt:Array(UInt64)})
     AND (`day`, `id`) IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 GROUP BY `_chunk`
 UNION ALL
-SELECT 'late' AS `where`, `_chunk` AS `chunk`, count() AS `n` FROM `shop_tidemark`.`composite_late`
+SELECT 'late', `_chunk`, count() FROM `shop_tidemark`.`composite_late`
 WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
     AND (`day`, `id`) IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 GROUP BY `_chunk`;
@@ -283,9 +283,9 @@ FROM
 SETTINGS max_threads = 1;
 
 -- fold_periods
-SELECT DISTINCT toInt64(toYYYYMM(`day`)) AS `period` FROM `shop_tidemark`.`composite_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+SELECT DISTINCT toInt64(toYYYYMM(`day`)) FROM `shop_tidemark`.`composite_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
 UNION DISTINCT
-SELECT DISTINCT toInt64(toYYYYMM(`day`)) AS `period` FROM `shop_tidemark`.`composite_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
+SELECT DISTINCT toInt64(toYYYYMM(`day`)) FROM `shop_tidemark`.`composite_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
 
 -- fold_masks
 INSERT INTO `shop_tidemark`.`composite_masks` (`_chunk`, `_of`, `day`, `id`)

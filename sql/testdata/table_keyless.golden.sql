@@ -114,24 +114,24 @@ FROM
 WHERE `_outlived` = 1;
 
 -- insert_changes
-INSERT INTO `shop_tidemark`.`keyless_changes` (`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`);
+INSERT INTO `shop_tidemark`.`keyless_changes`(`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`);
 
 -- insert_unresolved
-INSERT INTO `shop_tidemark`.`keyless_changes` (`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_unchanged`, `_source_0`, `_source_1`);
+INSERT INTO `shop_tidemark`.`keyless_changes`(`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_unchanged`, `_source_0`, `_source_1`);
 
 -- insert_chunk
-INSERT INTO `shop_tidemark`.`keyless_rt` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`);
+INSERT INTO `shop_tidemark`.`keyless_rt`(`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`);
 
 -- insert_chunk
-INSERT INTO `shop_tidemark`.`keyless_historic` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`);
+INSERT INTO `shop_tidemark`.`keyless_historic`(`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`);
 
 -- resolve_unchanged
 INSERT INTO `shop_tidemark`.`keyless_changes` (`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
 SELECT
-    if(has(c.`_unchanged`, 0), o.`price`, c.`price`),
-    if(has(c.`_unchanged`, 1), o.`mtime`, c.`mtime`),
-    {to:UInt64}, c.`_lsn`, c.`_ordinal`, c.`_insert`, c.`_live`
-FROM `shop_tidemark`.`keyless_changes` AS c
+    if(has(`_changes`.`_unchanged`, 0), `_older`.`price`, `_changes`.`price`),
+    if(has(`_changes`.`_unchanged`, 1), `_older`.`mtime`, `_changes`.`mtime`),
+    {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_changes`.`_insert`, `_changes`.`_live`
+FROM `shop_tidemark`.`keyless_changes` AS `_changes`
 INNER JOIN
 (
     SELECT `price`, `mtime`
@@ -156,21 +156,21 @@ INNER JOIN
     )
     ORDER BY `_lsn` DESC, `_ordinal` DESC
     LIMIT 1 BY `_lsn`, `_ordinal`
-) AS o ON c.`_source_0` = o.`_lsn` AND c.`_source_1` = o.`_ordinal`
-WHERE c.`_chunk` = {from:UInt64};
+) AS `_older` ON `_changes`.`_source_0` = `_older`.`_lsn` AND `_changes`.`_source_1` = `_older`.`_ordinal`
+WHERE `_changes`.`_chunk` = {from:UInt64};
 
 -- compact_changes
 INSERT INTO `shop_tidemark`.`keyless_changes` (`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
-SELECT c.`price`, c.`mtime`, {to:UInt64}, c.`_lsn`, c.`_ordinal`, k.`_first_is_insert`, c.`_live`
-FROM `shop_tidemark`.`keyless_changes` AS c
+SELECT `_changes`.`price`, `_changes`.`mtime`, {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_newest`.`_first_is_insert`, `_changes`.`_live`
+FROM `shop_tidemark`.`keyless_changes` AS `_changes`
 INNER JOIN
 (
     SELECT `_lsn`, `_ordinal`, max((`_lsn`, `_ordinal`)) AS `_last`, argMin(`_insert`, (`_lsn`, `_ordinal`)) AS `_first_is_insert`
     FROM `shop_tidemark`.`keyless_changes`
     WHERE `_chunk` IN {pieces:Array(UInt64)}
     GROUP BY `_lsn`, `_ordinal`
-) AS k ON c.`_lsn` = k.`_lsn` AND c.`_ordinal` = k.`_ordinal` AND (c.`_lsn`, c.`_ordinal`) = k.`_last`
-WHERE c.`_chunk` IN {pieces:Array(UInt64)};
+) AS `_newest` ON `_changes`.`_lsn` = `_newest`.`_lsn` AND `_changes`.`_ordinal` = `_newest`.`_ordinal` AND (`_changes`.`_lsn`, `_changes`.`_ordinal`) = `_newest`.`_last`
+WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)};
 
 -- count_changes
 SELECT count() FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` = {piece:UInt64};
@@ -179,16 +179,16 @@ SELECT count() FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` = {piece:UI
 SELECT count() FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`;
 
 -- locate
-SELECT 'new_rt' AS `where`, toUInt64(0) AS `chunk`, countIf((ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `n` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
+SELECT 'new_rt', toUInt64(0), countIf((ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
 UNION ALL
-SELECT 'new_late' AS `where`, toUInt64(0) AS `chunk`, countIf(NOT (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `n` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
+SELECT 'new_late', toUInt64(0), countIf(NOT (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
 UNION ALL
-SELECT 'rt' AS `where`, `_chunk` AS `chunk`, count() AS `n` FROM `shop_tidemark`.`keyless_rt`
+SELECT 'rt', `_chunk`, count() FROM `shop_tidemark`.`keyless_rt`
 WHERE indexHint(`_chunk` IN {rt:Array(UInt64)})
     AND (`_lsn`, `_ordinal`) IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 GROUP BY `_chunk`
 UNION ALL
-SELECT 'late' AS `where`, `_chunk` AS `chunk`, count() AS `n` FROM `shop_tidemark`.`keyless_late`
+SELECT 'late', `_chunk`, count() FROM `shop_tidemark`.`keyless_late`
 WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
     AND (`_lsn`, `_ordinal`) IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 GROUP BY `_chunk`;
@@ -277,9 +277,9 @@ FROM
 SETTINGS max_threads = 1;
 
 -- fold_periods
-SELECT DISTINCT toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`))) AS `period` FROM `shop_tidemark`.`keyless_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+SELECT DISTINCT toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`))) FROM `shop_tidemark`.`keyless_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
 UNION DISTINCT
-SELECT DISTINCT toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`))) AS `period` FROM `shop_tidemark`.`keyless_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
+SELECT DISTINCT toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`))) FROM `shop_tidemark`.`keyless_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
 
 -- fold_masks
 INSERT INTO `shop_tidemark`.`keyless_masks` (`_chunk`, `_of`, `_lsn`, `_ordinal`)

@@ -4,7 +4,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`sales_rt`
     `id` Int64 CODEC(Delta, ZSTD(1)),
     `created_at` DateTime64(6, 'UTC'),
     `price` Decimal(12, 2),
-    `no\`te'\\` Nullable(String),
+    `no\x60te\x27\x5c` Nullable(String),
     `_chunk` UInt64
 )
 ENGINE = MergeTree
@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`sales_late`
     `id` Int64 CODEC(Delta, ZSTD(1)),
     `created_at` DateTime64(6, 'UTC'),
     `price` Decimal(12, 2),
-    `no\`te'\\` Nullable(String),
+    `no\x60te\x27\x5c` Nullable(String),
     `_chunk` UInt64
 )
 ENGINE = MergeTree
@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`sales_historic`
     `id` Int64 CODEC(Delta, ZSTD(1)),
     `created_at` DateTime64(6, 'UTC'),
     `price` Decimal(12, 2),
-    `no\`te'\\` Nullable(String),
+    `no\x60te\x27\x5c` Nullable(String),
     `_chunk` UInt64,
     INDEX `_key` `id` TYPE bloom_filter GRANULARITY 1
 )
@@ -63,7 +63,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`sales_changes`
     `id` Int64,
     `created_at` DateTime64(6, 'UTC'),
     `price` Decimal(12, 2),
-    `no\`te'\\` Nullable(String),
+    `no\x60te\x27\x5c` Nullable(String),
     `_chunk` UInt64,
     `_lsn` UInt64,
     `_ordinal` UInt64,
@@ -84,28 +84,28 @@ CREATE OR REPLACE VIEW `shop`.`sales`
     `id` Int64,
     `created_at` DateTime64(6, 'UTC'),
     `price` Decimal(12, 2),
-    `no\`te'\\` Nullable(String)
+    `no\x60te\x27\x5c` Nullable(String)
 )
 SQL SECURITY INVOKER
 AS
-SELECT defaultValueOfTypeName('Int64') AS `id`, defaultValueOfTypeName('DateTime64(6, \'UTC\')') AS `created_at`, defaultValueOfTypeName('Decimal(12, 2)') AS `price`, defaultValueOfTypeName('Nullable(String)') AS `no\`te'\\` FROM system.one
+SELECT defaultValueOfTypeName('Int64') AS `id`, defaultValueOfTypeName('DateTime64(6, \'UTC\')') AS `created_at`, defaultValueOfTypeName('Decimal(12, 2)') AS `price`, defaultValueOfTypeName('Nullable(String)') AS `no\x60te\x27\x5c` FROM system.one
 WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'sales'), 'tidemark: public.sales is not loaded yet; tidemark status shows its progress')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
-SELECT `id`, `created_at`, `price`, `no\`te'\\` FROM `shop_tidemark`.`sales_historic`
+SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`sales_historic`
 WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].clean)
 UNION ALL
-SELECT `id`, `created_at`, `price`, `no\`te'\\` FROM `shop_tidemark`.`sales_historic`
+SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`sales_historic`
 WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].dirty)
     AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`sales_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].masks)
 UNION ALL
-SELECT `id`, `created_at`, `price`, `no\`te'\\` FROM `shop_tidemark`.`sales_late`
+SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`sales_late`
 WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].late)
 UNION ALL
-SELECT `id`, `created_at`, `price`, `no\`te'\\` FROM `shop_tidemark`.`sales_rt`
+SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`sales_rt`
 WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].rt)
 UNION ALL
-SELECT [defaultValueOfTypeName('Int64')][1 + `_outlived`] AS `id`, [defaultValueOfTypeName('DateTime64(6, \'UTC\')')][1 + `_outlived`] AS `created_at`, [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `price`, [defaultValueOfTypeName('Nullable(String)')][1 + `_outlived`] AS `no\`te'\\`
+SELECT [defaultValueOfTypeName('Int64')][1 + `_outlived`] AS `id`, [defaultValueOfTypeName('DateTime64(6, \'UTC\')')][1 + `_outlived`] AS `created_at`, [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `price`, [defaultValueOfTypeName('Nullable(String)')][1 + `_outlived`] AS `no\x60te\x27\x5c`
 FROM
 (
     SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
@@ -123,41 +123,41 @@ FROM
 WHERE `_outlived` = 1;
 
 -- insert_changes
-INSERT INTO `shop_tidemark`.`sales_changes` (`id`, `created_at`, `price`, `no\`te'\\`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`);
+INSERT INTO `shop_tidemark`.`sales_changes`(`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`);
 
 -- insert_unresolved
-INSERT INTO `shop_tidemark`.`sales_changes` (`id`, `created_at`, `price`, `no\`te'\\`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_unchanged`, `_source_0`);
+INSERT INTO `shop_tidemark`.`sales_changes`(`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_unchanged`, `_source_0`);
 
 -- insert_chunk
-INSERT INTO `shop_tidemark`.`sales_rt` (`id`, `created_at`, `price`, `no\`te'\\`, `_chunk`);
+INSERT INTO `shop_tidemark`.`sales_rt`(`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`);
 
 -- insert_chunk
-INSERT INTO `shop_tidemark`.`sales_historic` (`id`, `created_at`, `price`, `no\`te'\\`, `_chunk`);
+INSERT INTO `shop_tidemark`.`sales_historic`(`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`);
 
 -- resolve_unchanged
-INSERT INTO `shop_tidemark`.`sales_changes` (`id`, `created_at`, `price`, `no\`te'\\`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
+INSERT INTO `shop_tidemark`.`sales_changes` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
 SELECT
-    if(has(c.`_unchanged`, 0), o.`id`, c.`id`),
-    if(has(c.`_unchanged`, 1), o.`created_at`, c.`created_at`),
-    if(has(c.`_unchanged`, 2), o.`price`, c.`price`),
-    if(has(c.`_unchanged`, 3), o.`no\`te'\\`, c.`no\`te'\\`),
-    {to:UInt64}, c.`_lsn`, c.`_ordinal`, c.`_insert`, c.`_live`
-FROM `shop_tidemark`.`sales_changes` AS c
+    if(has(`_changes`.`_unchanged`, 0), `_older`.`id`, `_changes`.`id`),
+    if(has(`_changes`.`_unchanged`, 1), `_older`.`created_at`, `_changes`.`created_at`),
+    if(has(`_changes`.`_unchanged`, 2), `_older`.`price`, `_changes`.`price`),
+    if(has(`_changes`.`_unchanged`, 3), `_older`.`no\x60te\x27\x5c`, `_changes`.`no\x60te\x27\x5c`),
+    {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_changes`.`_insert`, `_changes`.`_live`
+FROM `shop_tidemark`.`sales_changes` AS `_changes`
 INNER JOIN
 (
-    SELECT `id`, `created_at`, `price`, `no\`te'\\`
+    SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`
     FROM
     (
-        SELECT `id`, `created_at`, `price`, `no\`te'\\`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`sales_changes`
+        SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`sales_changes`
         WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` = {from:UInt64})
         UNION ALL
-        SELECT `id`, `created_at`, `price`, `no\`te'\\`, 0, 0 FROM `shop_tidemark`.`sales_rt`
+        SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, 0, 0 FROM `shop_tidemark`.`sales_rt`
         WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` = {from:UInt64})
         UNION ALL
-        SELECT `id`, `created_at`, `price`, `no\`te'\\`, 0, 0 FROM `shop_tidemark`.`sales_late`
+        SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, 0, 0 FROM `shop_tidemark`.`sales_late`
         WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` = {from:UInt64})
         UNION ALL
-        SELECT `id`, `created_at`, `price`, `no\`te'\\`, 0, 0 FROM `shop_tidemark`.`sales_historic`
+        SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, 0, 0 FROM `shop_tidemark`.`sales_historic`
         WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` = {from:UInt64})
             AND (`_chunk`, `id`) NOT IN
             (
@@ -167,21 +167,21 @@ INNER JOIN
     )
     ORDER BY `_lsn` DESC, `_ordinal` DESC
     LIMIT 1 BY `id`
-) AS o ON c.`_source_0` = o.`id`
-WHERE c.`_chunk` = {from:UInt64};
+) AS `_older` ON `_changes`.`_source_0` = `_older`.`id`
+WHERE `_changes`.`_chunk` = {from:UInt64};
 
 -- compact_changes
-INSERT INTO `shop_tidemark`.`sales_changes` (`id`, `created_at`, `price`, `no\`te'\\`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
-SELECT c.`id`, c.`created_at`, c.`price`, c.`no\`te'\\`, {to:UInt64}, c.`_lsn`, c.`_ordinal`, k.`_first_is_insert`, c.`_live`
-FROM `shop_tidemark`.`sales_changes` AS c
+INSERT INTO `shop_tidemark`.`sales_changes` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
+SELECT `_changes`.`id`, `_changes`.`created_at`, `_changes`.`price`, `_changes`.`no\x60te\x27\x5c`, {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_newest`.`_first_is_insert`, `_changes`.`_live`
+FROM `shop_tidemark`.`sales_changes` AS `_changes`
 INNER JOIN
 (
     SELECT `id`, max((`_lsn`, `_ordinal`)) AS `_last`, argMin(`_insert`, (`_lsn`, `_ordinal`)) AS `_first_is_insert`
     FROM `shop_tidemark`.`sales_changes`
     WHERE `_chunk` IN {pieces:Array(UInt64)}
     GROUP BY `id`
-) AS k ON c.`id` = k.`id` AND (c.`_lsn`, c.`_ordinal`) = k.`_last`
-WHERE c.`_chunk` IN {pieces:Array(UInt64)};
+) AS `_newest` ON `_changes`.`id` = `_newest`.`id` AND (`_changes`.`_lsn`, `_changes`.`_ordinal`) = `_newest`.`_last`
+WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)};
 
 -- count_changes
 SELECT count() FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` = {piece:UInt64};
@@ -190,16 +190,16 @@ SELECT count() FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` = {piece:UInt
 SELECT count() FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`;
 
 -- locate
-SELECT 'new_rt' AS `where`, toUInt64(0) AS `chunk`, countIf((`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `n` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
+SELECT 'new_rt', toUInt64(0), countIf((`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
 UNION ALL
-SELECT 'new_late' AS `where`, toUInt64(0) AS `chunk`, countIf(NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `n` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
+SELECT 'new_late', toUInt64(0), countIf(NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
 UNION ALL
-SELECT 'rt' AS `where`, `_chunk` AS `chunk`, count() AS `n` FROM `shop_tidemark`.`sales_rt`
+SELECT 'rt', `_chunk`, count() FROM `shop_tidemark`.`sales_rt`
 WHERE indexHint(`_chunk` IN {rt:Array(UInt64)})
     AND `id` IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 GROUP BY `_chunk`
 UNION ALL
-SELECT 'late' AS `where`, `_chunk` AS `chunk`, count() AS `n` FROM `shop_tidemark`.`sales_late`
+SELECT 'late', `_chunk`, count() FROM `shop_tidemark`.`sales_late`
 WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
     AND `id` IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 GROUP BY `_chunk`;
@@ -224,21 +224,21 @@ INSERT INTO `shop_tidemark`.`sales_masks` (`_chunk`, `_of`, `id`)
 SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`sales_masks` WHERE `_chunk` IN {from:Array(UInt64)};
 
 -- rewrite
-INSERT INTO `shop_tidemark`.`sales_rt` (`id`, `created_at`, `price`, `no\`te'\\`, `_chunk`)
-SELECT `id`, `created_at`, `price`, `no\`te'\\`, {to:UInt64} FROM `shop_tidemark`.`sales_rt`
+INSERT INTO `shop_tidemark`.`sales_rt` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`sales_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
-SELECT `id`, `created_at`, `price`, `no\`te'\\`, {to:UInt64} FROM `shop_tidemark`.`sales_changes`
+SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`sales_changes`
 WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- rewrite
-INSERT INTO `shop_tidemark`.`sales_late` (`id`, `created_at`, `price`, `no\`te'\\`, `_chunk`)
-SELECT `id`, `created_at`, `price`, `no\`te'\\`, {to:UInt64} FROM `shop_tidemark`.`sales_late`
+INSERT INTO `shop_tidemark`.`sales_late` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`sales_late`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
-SELECT `id`, `created_at`, `price`, `no\`te'\\`, {to:UInt64} FROM `shop_tidemark`.`sales_changes`
+SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`sales_changes`
 WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- count_chunks
@@ -256,41 +256,41 @@ GROUP BY `_chunk`
 ORDER BY `_chunk`;
 
 -- roll
-INSERT INTO `shop_tidemark`.`sales_historic` (`id`, `created_at`, `price`, `no\`te'\\`, `_chunk`)
-SELECT `id`, `created_at`, `price`, `no\`te'\\`, {to:UInt64} FROM `shop_tidemark`.`sales_rt`
+INSERT INTO `shop_tidemark`.`sales_historic` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`sales_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- keep
-INSERT INTO `shop_tidemark`.`sales_rt` (`id`, `created_at`, `price`, `no\`te'\\`, `_chunk`)
-SELECT `id`, `created_at`, `price`, `no\`te'\\`, {to:UInt64} FROM `shop_tidemark`.`sales_rt`
+INSERT INTO `shop_tidemark`.`sales_rt` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`sales_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- checksum
-SELECT count(), sum(cityHash64(tuple(`id`, `created_at`, `price`, `no\`te'\\`))) FROM `shop_tidemark`.`sales_rt`
+SELECT count(), sum(cityHash64(tuple(`id`, `created_at`, `price`, `no\x60te\x27\x5c`))) FROM `shop_tidemark`.`sales_rt`
 WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- checksum
-SELECT count(), sum(cityHash64(tuple(`id`, `created_at`, `price`, `no\`te'\\`))) FROM `shop_tidemark`.`sales_historic`
+SELECT count(), sum(cityHash64(tuple(`id`, `created_at`, `price`, `no\x60te\x27\x5c`))) FROM `shop_tidemark`.`sales_historic`
 WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND 1;
 
 -- fold
-INSERT INTO `shop_tidemark`.`sales_historic` (`id`, `created_at`, `price`, `no\`te'\\`, `_chunk`)
-SELECT `id`, `created_at`, `price`, `no\`te'\\`, transform(toInt64(toYYYYMMDD(`created_at`)), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
+INSERT INTO `shop_tidemark`.`sales_historic` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, transform(toInt64(toYYYYMMDD(`created_at`)), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
 FROM
 (
-    SELECT `id`, `created_at`, `price`, `no\`te'\\` FROM `shop_tidemark`.`sales_historic`
+    SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`sales_historic`
     WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
         AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`sales_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
     UNION ALL
-    SELECT `id`, `created_at`, `price`, `no\`te'\\` FROM `shop_tidemark`.`sales_late`
+    SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`sales_late`
     WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
 )
 SETTINGS max_threads = 1;
 
 -- fold_periods
-SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) AS `period` FROM `shop_tidemark`.`sales_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`sales_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
 UNION DISTINCT
-SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) AS `period` FROM `shop_tidemark`.`sales_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`sales_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
 
 -- fold_masks
 INSERT INTO `shop_tidemark`.`sales_masks` (`_chunk`, `_of`, `id`)
@@ -302,8 +302,8 @@ WHERE indexHint(`_chunk` IN {built:Array(UInt64)})
     AND `id` IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
 
 -- keep_late
-INSERT INTO `shop_tidemark`.`sales_late` (`id`, `created_at`, `price`, `no\`te'\\`, `_chunk`)
-SELECT `id`, `created_at`, `price`, `no\`te'\\`, {to:UInt64} FROM `shop_tidemark`.`sales_late`
+INSERT INTO `shop_tidemark`.`sales_late` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`sales_late`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND
     (

@@ -2,7 +2,7 @@
 CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_rt`
 (
     `id` Int64 CODEC(Delta, ZSTD(1)),
-    `no\`te'\\` Nullable(String),
+    `no\x60te\x27\x5c` Nullable(String),
     `_chunk` UInt64
 )
 ENGINE = MergeTree
@@ -15,7 +15,7 @@ COMMENT 'tidemark: rt chunks of we`ird.stores; query the view instead';
 CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_late`
 (
     `id` Int64 CODEC(Delta, ZSTD(1)),
-    `no\`te'\\` Nullable(String),
+    `no\x60te\x27\x5c` Nullable(String),
     `_chunk` UInt64
 )
 ENGINE = MergeTree
@@ -28,7 +28,7 @@ COMMENT 'tidemark: late chunks of we`ird.stores; query the view instead';
 CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_historic`
 (
     `id` Int64 CODEC(Delta, ZSTD(1)),
-    `no\`te'\\` Nullable(String),
+    `no\x60te\x27\x5c` Nullable(String),
     `_chunk` UInt64
 )
 ENGINE = MergeTree
@@ -54,7 +54,7 @@ COMMENT 'tidemark: the dead rows (_of, key) of HISTORIC chunks of we`ird.stores'
 CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_changes`
 (
     `id` Int64,
-    `no\`te'\\` Nullable(String),
+    `no\x60te\x27\x5c` Nullable(String),
     `_chunk` UInt64,
     `_lsn` UInt64,
     `_ordinal` UInt64,
@@ -73,25 +73,25 @@ COMMENT 'tidemark: the changes of the tick under way to we`ird.stores';
 CREATE OR REPLACE VIEW `shop`.`stores`
 (
     `id` Int64,
-    `no\`te'\\` Nullable(String)
+    `no\x60te\x27\x5c` Nullable(String)
 )
 SQL SECURITY INVOKER
 AS
-SELECT defaultValueOfTypeName('Int64') AS `id`, defaultValueOfTypeName('Nullable(String)') AS `no\`te'\\` FROM system.one
+SELECT defaultValueOfTypeName('Int64') AS `id`, defaultValueOfTypeName('Nullable(String)') AS `no\x60te\x27\x5c` FROM system.one
 WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'stores'), 'tidemark: we`ird.stores is not loaded yet; tidemark status shows its progress')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
-SELECT `id`, `no\`te'\\` FROM `shop_tidemark`.`stores_historic`
+SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_historic`
 WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean)
 UNION ALL
-SELECT `id`, `no\`te'\\` FROM `shop_tidemark`.`stores_historic`
+SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_historic`
 WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty)
     AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks)
 UNION ALL
-SELECT `id`, `no\`te'\\` FROM `shop_tidemark`.`stores_rt`
+SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_rt`
 WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt)
 UNION ALL
-SELECT [defaultValueOfTypeName('Int64')][1 + `_outlived`] AS `id`, [defaultValueOfTypeName('Nullable(String)')][1 + `_outlived`] AS `no\`te'\\`
+SELECT [defaultValueOfTypeName('Int64')][1 + `_outlived`] AS `id`, [defaultValueOfTypeName('Nullable(String)')][1 + `_outlived`] AS `no\x60te\x27\x5c`
 FROM
 (
     SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
@@ -107,39 +107,39 @@ FROM
 WHERE `_outlived` = 1;
 
 -- insert_changes
-INSERT INTO `shop_tidemark`.`stores_changes` (`id`, `no\`te'\\`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`);
+INSERT INTO `shop_tidemark`.`stores_changes`(`id`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`);
 
 -- insert_unresolved
-INSERT INTO `shop_tidemark`.`stores_changes` (`id`, `no\`te'\\`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_unchanged`, `_source_0`);
+INSERT INTO `shop_tidemark`.`stores_changes`(`id`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_unchanged`, `_source_0`);
 
 -- insert_chunk
-INSERT INTO `shop_tidemark`.`stores_rt` (`id`, `no\`te'\\`, `_chunk`);
+INSERT INTO `shop_tidemark`.`stores_rt`(`id`, `no\x60te\x27\x5c`, `_chunk`);
 
 -- insert_chunk
-INSERT INTO `shop_tidemark`.`stores_historic` (`id`, `no\`te'\\`, `_chunk`);
+INSERT INTO `shop_tidemark`.`stores_historic`(`id`, `no\x60te\x27\x5c`, `_chunk`);
 
 -- resolve_unchanged
-INSERT INTO `shop_tidemark`.`stores_changes` (`id`, `no\`te'\\`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
+INSERT INTO `shop_tidemark`.`stores_changes` (`id`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
 SELECT
-    if(has(c.`_unchanged`, 0), o.`id`, c.`id`),
-    if(has(c.`_unchanged`, 1), o.`no\`te'\\`, c.`no\`te'\\`),
-    {to:UInt64}, c.`_lsn`, c.`_ordinal`, c.`_insert`, c.`_live`
-FROM `shop_tidemark`.`stores_changes` AS c
+    if(has(`_changes`.`_unchanged`, 0), `_older`.`id`, `_changes`.`id`),
+    if(has(`_changes`.`_unchanged`, 1), `_older`.`no\x60te\x27\x5c`, `_changes`.`no\x60te\x27\x5c`),
+    {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_changes`.`_insert`, `_changes`.`_live`
+FROM `shop_tidemark`.`stores_changes` AS `_changes`
 INNER JOIN
 (
-    SELECT `id`, `no\`te'\\`
+    SELECT `id`, `no\x60te\x27\x5c`
     FROM
     (
-        SELECT `id`, `no\`te'\\`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`stores_changes`
+        SELECT `id`, `no\x60te\x27\x5c`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`stores_changes`
         WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` = {from:UInt64})
         UNION ALL
-        SELECT `id`, `no\`te'\\`, 0, 0 FROM `shop_tidemark`.`stores_rt`
+        SELECT `id`, `no\x60te\x27\x5c`, 0, 0 FROM `shop_tidemark`.`stores_rt`
         WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` = {from:UInt64})
         UNION ALL
-        SELECT `id`, `no\`te'\\`, 0, 0 FROM `shop_tidemark`.`stores_late`
+        SELECT `id`, `no\x60te\x27\x5c`, 0, 0 FROM `shop_tidemark`.`stores_late`
         WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` = {from:UInt64})
         UNION ALL
-        SELECT `id`, `no\`te'\\`, 0, 0 FROM `shop_tidemark`.`stores_historic`
+        SELECT `id`, `no\x60te\x27\x5c`, 0, 0 FROM `shop_tidemark`.`stores_historic`
         WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` = {from:UInt64})
             AND (`_chunk`, `id`) NOT IN
             (
@@ -149,21 +149,21 @@ INNER JOIN
     )
     ORDER BY `_lsn` DESC, `_ordinal` DESC
     LIMIT 1 BY `id`
-) AS o ON c.`_source_0` = o.`id`
-WHERE c.`_chunk` = {from:UInt64};
+) AS `_older` ON `_changes`.`_source_0` = `_older`.`id`
+WHERE `_changes`.`_chunk` = {from:UInt64};
 
 -- compact_changes
-INSERT INTO `shop_tidemark`.`stores_changes` (`id`, `no\`te'\\`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
-SELECT c.`id`, c.`no\`te'\\`, {to:UInt64}, c.`_lsn`, c.`_ordinal`, k.`_first_is_insert`, c.`_live`
-FROM `shop_tidemark`.`stores_changes` AS c
+INSERT INTO `shop_tidemark`.`stores_changes` (`id`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
+SELECT `_changes`.`id`, `_changes`.`no\x60te\x27\x5c`, {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_newest`.`_first_is_insert`, `_changes`.`_live`
+FROM `shop_tidemark`.`stores_changes` AS `_changes`
 INNER JOIN
 (
     SELECT `id`, max((`_lsn`, `_ordinal`)) AS `_last`, argMin(`_insert`, (`_lsn`, `_ordinal`)) AS `_first_is_insert`
     FROM `shop_tidemark`.`stores_changes`
     WHERE `_chunk` IN {pieces:Array(UInt64)}
     GROUP BY `id`
-) AS k ON c.`id` = k.`id` AND (c.`_lsn`, c.`_ordinal`) = k.`_last`
-WHERE c.`_chunk` IN {pieces:Array(UInt64)};
+) AS `_newest` ON `_changes`.`id` = `_newest`.`id` AND (`_changes`.`_lsn`, `_changes`.`_ordinal`) = `_newest`.`_last`
+WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)};
 
 -- count_changes
 SELECT count() FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` = {piece:UInt64};
@@ -172,16 +172,16 @@ SELECT count() FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` = {piece:UIn
 SELECT count() FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`;
 
 -- locate
-SELECT 'new_rt' AS `where`, toUInt64(0) AS `chunk`, countIf(1) AS `n` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
+SELECT 'new_rt', toUInt64(0), countIf(1) FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
 UNION ALL
-SELECT 'new_late' AS `where`, toUInt64(0) AS `chunk`, countIf(NOT 1) AS `n` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
+SELECT 'new_late', toUInt64(0), countIf(NOT 1) FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
 UNION ALL
-SELECT 'rt' AS `where`, `_chunk` AS `chunk`, count() AS `n` FROM `shop_tidemark`.`stores_rt`
+SELECT 'rt', `_chunk`, count() FROM `shop_tidemark`.`stores_rt`
 WHERE indexHint(`_chunk` IN {rt:Array(UInt64)})
     AND `id` IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 GROUP BY `_chunk`
 UNION ALL
-SELECT 'late' AS `where`, `_chunk` AS `chunk`, count() AS `n` FROM `shop_tidemark`.`stores_late`
+SELECT 'late', `_chunk`, count() FROM `shop_tidemark`.`stores_late`
 WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
     AND `id` IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 GROUP BY `_chunk`;
@@ -206,21 +206,21 @@ INSERT INTO `shop_tidemark`.`stores_masks` (`_chunk`, `_of`, `id`)
 SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN {from:Array(UInt64)};
 
 -- rewrite
-INSERT INTO `shop_tidemark`.`stores_rt` (`id`, `no\`te'\\`, `_chunk`)
-SELECT `id`, `no\`te'\\`, {to:UInt64} FROM `shop_tidemark`.`stores_rt`
+INSERT INTO `shop_tidemark`.`stores_rt` (`id`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
-SELECT `id`, `no\`te'\\`, {to:UInt64} FROM `shop_tidemark`.`stores_changes`
+SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_changes`
 WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND 1;
 
 -- rewrite
-INSERT INTO `shop_tidemark`.`stores_late` (`id`, `no\`te'\\`, `_chunk`)
-SELECT `id`, `no\`te'\\`, {to:UInt64} FROM `shop_tidemark`.`stores_late`
+INSERT INTO `shop_tidemark`.`stores_late` (`id`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_late`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
-SELECT `id`, `no\`te'\\`, {to:UInt64} FROM `shop_tidemark`.`stores_changes`
+SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_changes`
 WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND NOT 1;
 
 -- count_chunks
@@ -238,41 +238,41 @@ GROUP BY `_chunk`
 ORDER BY `_chunk`;
 
 -- roll
-INSERT INTO `shop_tidemark`.`stores_historic` (`id`, `no\`te'\\`, `_chunk`)
-SELECT `id`, `no\`te'\\`, {to:UInt64} FROM `shop_tidemark`.`stores_rt`
+INSERT INTO `shop_tidemark`.`stores_historic` (`id`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT 0;
 
 -- keep
-INSERT INTO `shop_tidemark`.`stores_rt` (`id`, `no\`te'\\`, `_chunk`)
-SELECT `id`, `no\`te'\\`, {to:UInt64} FROM `shop_tidemark`.`stores_rt`
+INSERT INTO `shop_tidemark`.`stores_rt` (`id`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND 0;
 
 -- checksum
-SELECT count(), sum(cityHash64(tuple(`id`, `no\`te'\\`))) FROM `shop_tidemark`.`stores_rt`
+SELECT count(), sum(cityHash64(tuple(`id`, `no\x60te\x27\x5c`))) FROM `shop_tidemark`.`stores_rt`
 WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND NOT 0;
 
 -- checksum
-SELECT count(), sum(cityHash64(tuple(`id`, `no\`te'\\`))) FROM `shop_tidemark`.`stores_historic`
+SELECT count(), sum(cityHash64(tuple(`id`, `no\x60te\x27\x5c`))) FROM `shop_tidemark`.`stores_historic`
 WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND 1;
 
 -- fold
-INSERT INTO `shop_tidemark`.`stores_historic` (`id`, `no\`te'\\`, `_chunk`)
-SELECT `id`, `no\`te'\\`, transform(toInt64(0), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
+INSERT INTO `shop_tidemark`.`stores_historic` (`id`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `no\x60te\x27\x5c`, transform(toInt64(0), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
 FROM
 (
-    SELECT `id`, `no\`te'\\` FROM `shop_tidemark`.`stores_historic`
+    SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_historic`
     WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
         AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
     UNION ALL
-    SELECT `id`, `no\`te'\\` FROM `shop_tidemark`.`stores_late`
+    SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_late`
     WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
 )
 SETTINGS max_threads = 1;
 
 -- fold_periods
-SELECT DISTINCT toInt64(0) AS `period` FROM `shop_tidemark`.`stores_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+SELECT DISTINCT toInt64(0) FROM `shop_tidemark`.`stores_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
 UNION DISTINCT
-SELECT DISTINCT toInt64(0) AS `period` FROM `shop_tidemark`.`stores_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
+SELECT DISTINCT toInt64(0) FROM `shop_tidemark`.`stores_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
 
 -- fold_masks
 INSERT INTO `shop_tidemark`.`stores_masks` (`_chunk`, `_of`, `id`)
@@ -284,8 +284,8 @@ WHERE indexHint(`_chunk` IN {built:Array(UInt64)})
     AND `id` IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
 
 -- keep_late
-INSERT INTO `shop_tidemark`.`stores_late` (`id`, `no\`te'\\`, `_chunk`)
-SELECT `id`, `no\`te'\\`, {to:UInt64} FROM `shop_tidemark`.`stores_late`
+INSERT INTO `shop_tidemark`.`stores_late` (`id`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_late`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND
     (

@@ -1,0 +1,344 @@
+-- create_chunks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`own_rt`
+(
+    `_chunk` Int64,
+    `__source_7` Nullable(Int64),
+    `created_at` DateTime64(6, 'UTC'),
+    `___chunk` UInt64
+)
+ENGINE = MergeTree
+PARTITION BY `___chunk`
+ORDER BY `_chunk`
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+COMMENT 'tidemark: rt chunks of public.own; query the view instead';
+
+-- create_chunks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`own_late`
+(
+    `_chunk` Int64,
+    `__source_7` Nullable(Int64),
+    `created_at` DateTime64(6, 'UTC'),
+    `___chunk` UInt64
+)
+ENGINE = MergeTree
+PARTITION BY `___chunk`
+ORDER BY `_chunk`
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+COMMENT 'tidemark: late chunks of public.own; query the view instead';
+
+-- create_chunks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`own_historic`
+(
+    `_chunk` Int64,
+    `__source_7` Nullable(Int64),
+    `created_at` DateTime64(6, 'UTC'),
+    `___chunk` UInt64
+)
+ENGINE = MergeTree
+PARTITION BY (toYYYYMMDD(`created_at`), `___chunk`)
+ORDER BY `_chunk`
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+COMMENT 'tidemark: historic chunks of public.own; query the view instead';
+
+-- create_masks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`own_masks`
+(
+    `___chunk` UInt64,
+    `___of` UInt64,
+    `_chunk` Int64
+)
+ENGINE = MergeTree
+PARTITION BY `___chunk`
+ORDER BY (`___of`, `_chunk`)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+COMMENT 'tidemark: the dead rows (_of, key) of HISTORIC chunks of public.own';
+
+-- create_changes
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`own_changes`
+(
+    `_chunk` Int64,
+    `__source_7` Nullable(Int64),
+    `created_at` DateTime64(6, 'UTC'),
+    `___chunk` UInt64,
+    `___lsn` UInt64,
+    `___ordinal` UInt64,
+    `___insert` UInt8,
+    `___live` UInt8,
+    `___unchanged` Array(UInt16),
+    `___source_0` Int64
+)
+ENGINE = MergeTree
+PARTITION BY `___chunk`
+ORDER BY `_chunk`
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+COMMENT 'tidemark: the changes of the tick under way to public.own';
+
+-- create_view
+CREATE OR REPLACE VIEW `shop`.`own`
+(
+    `_chunk` Int64,
+    `__source_7` Nullable(Int64),
+    `created_at` DateTime64(6, 'UTC')
+)
+SQL SECURITY INVOKER
+AS
+SELECT defaultValueOfTypeName('Int64') AS `_chunk`, defaultValueOfTypeName('Nullable(Int64)') AS `__source_7`, defaultValueOfTypeName('DateTime64(6, \'UTC\')') AS `created_at` FROM system.one
+WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'own'), 'tidemark: public.own is not loaded yet; tidemark status shows its progress')
+    OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
+UNION ALL
+SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_historic`
+WHERE indexHint(`___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].clean)
+UNION ALL
+SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_historic`
+WHERE indexHint(`___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].dirty)
+    AND (`___chunk`, identity(`_chunk`)) NOT IN (SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].masks)
+UNION ALL
+SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_late`
+WHERE indexHint(`___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].late)
+UNION ALL
+SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_rt`
+WHERE indexHint(`___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].rt)
+UNION ALL
+SELECT [defaultValueOfTypeName('Int64')][1 + `___outlived`] AS `_chunk`, [defaultValueOfTypeName('Nullable(Int64)')][1 + `___outlived`] AS `__source_7`, [defaultValueOfTypeName('DateTime64(6, \'UTC\')')][1 + `___outlived`] AS `created_at`
+FROM
+(
+    SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `___outlived`
+    FROM
+    (
+        SELECT count() AS n FROM `shop_tidemark`.`own_historic` WHERE `___chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].dirty)
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].masks
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`own_late` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].late
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`own_rt` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].rt
+    )
+)
+WHERE `___outlived` = 1;
+
+-- insert_changes
+INSERT INTO `shop_tidemark`.`own_changes`(`_chunk`, `__source_7`, `created_at`, `___chunk`, `___lsn`, `___ordinal`, `___insert`, `___live`);
+
+-- insert_unresolved
+INSERT INTO `shop_tidemark`.`own_changes`(`_chunk`, `__source_7`, `created_at`, `___chunk`, `___lsn`, `___ordinal`, `___insert`, `___live`, `___unchanged`, `___source_0`);
+
+-- insert_chunk
+INSERT INTO `shop_tidemark`.`own_rt`(`_chunk`, `__source_7`, `created_at`, `___chunk`);
+
+-- insert_chunk
+INSERT INTO `shop_tidemark`.`own_historic`(`_chunk`, `__source_7`, `created_at`, `___chunk`);
+
+-- resolve_unchanged
+INSERT INTO `shop_tidemark`.`own_changes` (`_chunk`, `__source_7`, `created_at`, `___chunk`, `___lsn`, `___ordinal`, `___insert`, `___live`)
+SELECT
+    if(has(`___changes`.`___unchanged`, 0), `___older`.`_chunk`, `___changes`.`_chunk`),
+    if(has(`___changes`.`___unchanged`, 1), `___older`.`__source_7`, `___changes`.`__source_7`),
+    if(has(`___changes`.`___unchanged`, 2), `___older`.`created_at`, `___changes`.`created_at`),
+    {to:UInt64}, `___changes`.`___lsn`, `___changes`.`___ordinal`, `___changes`.`___insert`, `___changes`.`___live`
+FROM `shop_tidemark`.`own_changes` AS `___changes`
+INNER JOIN
+(
+    SELECT `_chunk`, `__source_7`, `created_at`
+    FROM
+    (
+        SELECT `_chunk`, `__source_7`, `created_at`, `___lsn`, `___ordinal` FROM `shop_tidemark`.`own_changes`
+        WHERE `___chunk` IN {pieces:Array(UInt64)} AND `___live` AND `_chunk` IN (SELECT `___source_0` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` = {from:UInt64})
+        UNION ALL
+        SELECT `_chunk`, `__source_7`, `created_at`, 0, 0 FROM `shop_tidemark`.`own_rt`
+        WHERE indexHint(`___chunk` IN {rt:Array(UInt64)}) AND `_chunk` IN (SELECT `___source_0` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` = {from:UInt64})
+        UNION ALL
+        SELECT `_chunk`, `__source_7`, `created_at`, 0, 0 FROM `shop_tidemark`.`own_late`
+        WHERE indexHint(`___chunk` IN {late:Array(UInt64)}) AND `_chunk` IN (SELECT `___source_0` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` = {from:UInt64})
+        UNION ALL
+        SELECT `_chunk`, `__source_7`, `created_at`, 0, 0 FROM `shop_tidemark`.`own_historic`
+        WHERE indexHint(`___chunk` IN {historic:Array(UInt64)}) AND `_chunk` IN (SELECT `___source_0` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` = {from:UInt64})
+            AND (`___chunk`, `_chunk`) NOT IN
+            (
+                SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks`
+                WHERE `___chunk` IN {masks:Array(UInt64)} AND `_chunk` IN (SELECT `___source_0` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` = {from:UInt64})
+            )
+    )
+    ORDER BY `___lsn` DESC, `___ordinal` DESC
+    LIMIT 1 BY `_chunk`
+) AS `___older` ON `___changes`.`___source_0` = `___older`.`_chunk`
+WHERE `___changes`.`___chunk` = {from:UInt64};
+
+-- compact_changes
+INSERT INTO `shop_tidemark`.`own_changes` (`_chunk`, `__source_7`, `created_at`, `___chunk`, `___lsn`, `___ordinal`, `___insert`, `___live`)
+SELECT `___changes`.`_chunk`, `___changes`.`__source_7`, `___changes`.`created_at`, {to:UInt64}, `___changes`.`___lsn`, `___changes`.`___ordinal`, `___newest`.`___first_is_insert`, `___changes`.`___live`
+FROM `shop_tidemark`.`own_changes` AS `___changes`
+INNER JOIN
+(
+    SELECT `_chunk`, max((`___lsn`, `___ordinal`)) AS `___last`, argMin(`___insert`, (`___lsn`, `___ordinal`)) AS `___first_is_insert`
+    FROM `shop_tidemark`.`own_changes`
+    WHERE `___chunk` IN {pieces:Array(UInt64)}
+    GROUP BY `_chunk`
+) AS `___newest` ON `___changes`.`_chunk` = `___newest`.`_chunk` AND (`___changes`.`___lsn`, `___changes`.`___ordinal`) = `___newest`.`___last`
+WHERE `___changes`.`___chunk` IN {pieces:Array(UInt64)};
+
+-- count_changes
+SELECT count() FROM `shop_tidemark`.`own_changes` WHERE `___chunk` = {piece:UInt64};
+
+-- count_lookups
+SELECT count() FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`;
+
+-- locate
+SELECT 'new_rt', toUInt64(0), countIf((`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND `___live`
+UNION ALL
+SELECT 'new_late', toUInt64(0), countIf(NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND `___live`
+UNION ALL
+SELECT 'rt', `___chunk`, count() FROM `shop_tidemark`.`own_rt`
+WHERE indexHint(`___chunk` IN {rt:Array(UInt64)})
+    AND `_chunk` IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`)
+GROUP BY `___chunk`
+UNION ALL
+SELECT 'late', `___chunk`, count() FROM `shop_tidemark`.`own_late`
+WHERE indexHint(`___chunk` IN {late:Array(UInt64)})
+    AND `_chunk` IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`)
+GROUP BY `___chunk`;
+
+-- mask_historic
+INSERT INTO `shop_tidemark`.`own_masks` (`___chunk`, `___of`, `_chunk`)
+SELECT {to:UInt64}, `___chunk`, `_chunk` FROM `shop_tidemark`.`own_historic`
+WHERE indexHint(`___chunk` IN {historic:Array(UInt64)})
+    AND `_chunk` IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`)
+    AND (`___chunk`, `_chunk`) NOT IN
+    (
+        SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks`
+        WHERE `___chunk` IN {masks:Array(UInt64)}
+            AND `_chunk` IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`)
+    );
+
+-- count_masks
+SELECT `___of`, count() FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN {chunks:Array(UInt64)} GROUP BY `___of` ORDER BY `___of`;
+
+-- merge_masks
+INSERT INTO `shop_tidemark`.`own_masks` (`___chunk`, `___of`, `_chunk`)
+SELECT {to:UInt64}, `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN {from:Array(UInt64)};
+
+-- rewrite
+INSERT INTO `shop_tidemark`.`own_rt` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
+SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_rt`
+WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
+    AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`)
+UNION ALL
+SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_changes`
+WHERE `___chunk` IN {pieces:Array(UInt64)} AND `___live` AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
+
+-- rewrite
+INSERT INTO `shop_tidemark`.`own_late` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
+SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_late`
+WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
+    AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`)
+UNION ALL
+SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_changes`
+WHERE `___chunk` IN {pieces:Array(UInt64)} AND `___live` AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
+
+-- count_chunks
+SELECT `___chunk`, count(), ifNull(min(toUnixTimestamp64Micro(`created_at`)), 4611686018427387903), assumeNotNull(if(count(`created_at`) < count(), 4611686018427387903, max(toUnixTimestamp64Micro(`created_at`))))
+FROM `shop_tidemark`.`own_rt`
+WHERE `___chunk` IN {chunks:Array(UInt64)}
+GROUP BY `___chunk`
+ORDER BY `___chunk`;
+
+-- count_chunks
+SELECT `___chunk`, count(), ifNull(min(toUnixTimestamp64Micro(`created_at`)), 4611686018427387903), assumeNotNull(if(count(`created_at`) < count(), 4611686018427387903, max(toUnixTimestamp64Micro(`created_at`))))
+FROM `shop_tidemark`.`own_historic`
+WHERE `___chunk` IN {chunks:Array(UInt64)}
+GROUP BY `___chunk`
+ORDER BY `___chunk`;
+
+-- roll
+INSERT INTO `shop_tidemark`.`own_historic` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
+SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_rt`
+WHERE indexHint(`___chunk` IN {from:Array(UInt64)}) AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
+
+-- keep
+INSERT INTO `shop_tidemark`.`own_rt` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
+SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_rt`
+WHERE indexHint(`___chunk` IN {from:Array(UInt64)}) AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
+
+-- checksum
+SELECT count(), sum(cityHash64(tuple(`_chunk`, `__source_7`, `created_at`))) FROM `shop_tidemark`.`own_rt`
+WHERE indexHint(`___chunk` IN {chunks:Array(UInt64)}) AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
+
+-- checksum
+SELECT count(), sum(cityHash64(tuple(`_chunk`, `__source_7`, `created_at`))) FROM `shop_tidemark`.`own_historic`
+WHERE indexHint(`___chunk` IN {chunks:Array(UInt64)}) AND 1;
+
+-- fold
+INSERT INTO `shop_tidemark`.`own_historic` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
+SELECT `_chunk`, `__source_7`, `created_at`, transform(toInt64(toYYYYMMDD(`created_at`)), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
+FROM
+(
+    SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_historic`
+    WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
+        AND (`___chunk`, identity(`_chunk`)) NOT IN (SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN {masks:Array(UInt64)})
+    UNION ALL
+    SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_late`
+    WHERE indexHint(`___chunk` IN {late:Array(UInt64)})
+)
+SETTINGS max_threads = 1;
+
+-- fold_periods
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`own_historic` WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
+UNION DISTINCT
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`own_late` WHERE indexHint(`___chunk` IN {late:Array(UInt64)});
+
+-- fold_masks
+INSERT INTO `shop_tidemark`.`own_masks` (`___chunk`, `___of`, `_chunk`)
+SELECT {to:UInt64}, `___of`, `_chunk` FROM `shop_tidemark`.`own_masks`
+WHERE `___chunk` IN {masks:Array(UInt64)} AND `___of` NOT IN {from:Array(UInt64)}
+UNION ALL
+SELECT {to:UInt64}, `___chunk`, `_chunk` FROM `shop_tidemark`.`own_historic`
+WHERE indexHint(`___chunk` IN {built:Array(UInt64)})
+    AND `_chunk` IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)});
+
+-- keep_late
+INSERT INTO `shop_tidemark`.`own_late` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
+SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_late`
+WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
+    AND
+    (
+        `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_late` WHERE `___chunk` IN {frozen:Array(UInt64)})
+        OR `_chunk` IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
+    );
+
+-- check_invariants
+SELECT
+    (SELECT count() FROM `shop_tidemark`.`own_rt` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].rt AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `rt_before_split`,
+    (SELECT count() FROM `shop_tidemark`.`own_historic` WHERE `___chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].dirty) AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `historic_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`own_late` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].late AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `late_after_split`,
+    (SELECT count() FROM
+    (
+        SELECT 1 FROM
+        (
+            SELECT `_chunk` FROM `shop_tidemark`.`own_historic`
+            WHERE `___chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].dirty)
+                AND (`___chunk`, `_chunk`) NOT IN (SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].masks)
+            UNION ALL SELECT `_chunk` FROM `shop_tidemark`.`own_late` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].late
+            UNION ALL SELECT `_chunk` FROM `shop_tidemark`.`own_rt` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].rt
+        )
+        GROUP BY `_chunk`
+        HAVING count() > 1
+    )) AS `live_twice`,
+    (SELECT count() FROM
+    (
+        SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].masks
+        GROUP BY `___of`, `_chunk` HAVING count() > 1
+    )) AS `masked_twice`,
+    (SELECT count() FROM `shop_tidemark`.`own_masks`
+        WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].masks
+            AND (`___of`, `_chunk`) NOT IN (SELECT `___chunk`, `_chunk` FROM `shop_tidemark`.`own_historic` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].dirty)) AS `masks_of_nothing`,
+    toInt64(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].rows)
+        - (SELECT count() FROM `shop_tidemark`.`own_historic` WHERE `___chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].dirty))
+        - (SELECT count() FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].masks)
+        - (SELECT count() FROM `shop_tidemark`.`own_late` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].late)
+        - (SELECT count() FROM `shop_tidemark`.`own_rt` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].rt) AS `rows_missing`;
+
+-- drop_partitions
+ALTER TABLE `shop_tidemark`.`own_rt` DROP PARTITION ID '1';
+
+-- drop_partitions
+ALTER TABLE `shop_tidemark`.`own_historic` DROP PARTITION ID '20260101-1', DROP PARTITION ID '20260102-1';
+
