@@ -1,1 +1,1 @@
-CHECK GRANT {{.Privilege}} ON {{ident .Database}}.*
+CHECK GRANT {{.Privilege}} ON {{ident .Database}}.{{if .Table}}{{ident .Table}}{{else}}*{{end}}

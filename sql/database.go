@@ -112,7 +112,15 @@ func Privileges() []string {
 
 // CheckGrant returns the statement that asks whether this user has a privilege in a database.
 func (d Database) CheckGrant(privilege, database string) Statement {
-	return render(d, "check_grant.sql", map[string]string{"Privilege": privilege, "Database": database})
+	return render(d, "check_grant.sql", map[string]string{"Privilege": privilege, "Database": database, "Table": ""})
+}
+
+// ReplacedViews are the names under which CREATE OR REPLACE VIEW drops the view that it has replaced.
+const ReplacedViews = "_tmp_replace_"
+
+// CheckReplace returns the statement that asks whether this user may replace a view.
+func (d Database) CheckReplace() Statement {
+	return render(d, "check_grant.sql", map[string]string{"Privilege": "DROP TABLE", "Database": string(d), "Table": ReplacedViews})
 }
 
 // ServerClock returns the statement that reads the server's clock in µs since the epoch.

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/tidemark-db/tidemark/internal/fault"
 	"github.com/tidemark-db/tidemark/internal/warehouse"
@@ -15,16 +16,29 @@ func checkGrants(ctx context.Context, db *warehouse.Conn) error {
 	names := db.Database()
 	for _, database := range []string{string(names), names.Internals()} {
 		for _, privilege := range sql.Privileges() {
-			var granted uint8
-			err := db.Query(ctx, names.CheckGrant(privilege, database), nil, func(r warehouse.Rows) error { return r.Scan(&granted) })
+			granted, err := isGranted(ctx, db, names.CheckGrant(privilege, database))
 			if err != nil {
 				return err
 			}
-			if granted == 0 {
+			if !granted {
 				faults = append(faults, fault.New("GRANT "+privilege+" ON "+sql.Ident(database)+".* TO the user of clickhouse.dsn;",
 					"ClickHouse: no privilege %s on database %s", privilege, database))
 			}
 		}
 	}
+	granted, err := isGranted(ctx, db, names.CheckReplace())
+	if err != nil {
+		return err
+	}
+	if !granted {
+		faults = append(faults, fault.New(fmt.Sprintf("GRANT DROP TABLE ON %s.%s* TO the user of clickhouse.dsn;", sql.Ident(string(names)), sql.ReplacedViews),
+			"ClickHouse: no privilege to replace views in database %s", names))
+	}
 	return errors.Join(faults...)
+}
+
+func isGranted(ctx context.Context, db *warehouse.Conn, check sql.Statement) (bool, error) {
+	var granted uint8
+	err := db.Query(ctx, check, nil, func(r warehouse.Rows) error { return r.Scan(&granted) })
+	return granted == 1, err
 }

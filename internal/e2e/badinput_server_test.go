@@ -90,7 +90,7 @@ const users = `<clickhouse><profiles><default/></profiles><quotas><default/></qu
 	<reader><password>right</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>
 		<grants><query>GRANT SELECT ON *.*</query></grants></reader>
 	<writer><password>right</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>
-		<grants><query>GRANT SELECT, INSERT, CREATE TABLE, CREATE VIEW, DROP VIEW, ALTER DELETE, KILL QUERY ON *.*</query></grants></writer>
+		<grants><query>GRANT SELECT, INSERT, CREATE TABLE, CREATE VIEW, DROP VIEW, ALTER DELETE, KILL QUERY, DROP TABLE ON *.*</query></grants></writer>
 </users></clickhouse>`
 
 // TestBadClickHouse has a ClickHouse of its own with users that lack rights.
@@ -122,6 +122,7 @@ func TestBadClickHouse(t *testing.T) {
 			missing = append(missing, []string{privilege, database, "GRANT " + privilege})
 		}
 	}
+	missing = append(missing, []string{"replace views", b.Name, "GRANT DROP TABLE ON"})
 	as := func(user string) []string { return []string{b.target, asUser(b.target, user)} }
 	b.refused(t, badCase{"", as("reader:right"), 1, missing, nil})
 	b.refused(t, badCase{"", as("writer:right"), 1, [][]string{{"CREATE DATABASE", b.Name}, {"CREATE DATABASE", b.Name + "_tidemark"}}, nil})

@@ -321,7 +321,7 @@ func (w *workload) stop() {
 
 // write sends a transaction at every step, until there are no more.
 func (w *workload) write(step time.Duration, next func(n int) (string, bool)) {
-	conn, err := pgx.Connect(w.ctx, w.rig.SourceDSN())
+	conn, err := pgx.Connect(w.ctx, w.rig.AdminDSN())
 	if err != nil {
 		w.note(err)
 		return

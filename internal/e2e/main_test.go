@@ -29,7 +29,7 @@ func run(m *testing.M) int {
 	defer cancel()
 	defer rig.RemoveBinary()
 	var err error
-	if servers, err = rig.Start(ctx, rig.Options{PostgresVersion: "18"}); err != nil {
+	if servers, err = rig.Start(ctx, rig.Options{PostgresVersion: "18", Roles: true}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

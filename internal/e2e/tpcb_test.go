@@ -55,7 +55,7 @@ func (b *tpcb) command(args ...string) *exec.Cmd {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	cmd := exec.Command(program, append(args, b.SourceDSN())...)
+	cmd := exec.Command(program, append(args, b.AdminDSN())...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,17 +28,20 @@ type Servers struct {
 	postgres   func(database string) string
 	clickhouse func(database string) string
 	http       string // address of ClickHouse's HTTP port
+	roles      bool
+	users      string // folder with the users of ClickHouse
 }
 
 // Options of the servers.
 type Options struct {
 	PostgresVersion  string
 	PostgresSettings map[string]string
+	Roles            bool // bridges and readers work with the roles of deploy, not as administrators
 }
 
 // Start starts the servers, or takes those that the environment names.
 func Start(ctx context.Context, o Options) (*Servers, error) {
-	s := &Servers{}
+	s := &Servers{roles: o.Roles}
 	if dsn := os.Getenv("TIDEMARK_TEST_POSTGRES_DSN"); dsn != "" {
 		s.postgres = func(database string) string { return withDatabase(dsn, database) }
 	} else {
@@ -51,15 +55,33 @@ func Start(ctx context.Context, o Options) (*Servers, error) {
 		s.http = os.Getenv("TIDEMARK_TEST_CLICKHOUSE_HTTP") // host:port
 		s.clickhouse = func(database string) string { return withDatabase(dsn, database) }
 	} else {
-		ch, err := engine.StartClickHouse(ctx, engine.ClickHouseOptions{Progress: os.Stderr})
-		if err != nil {
+		if err := s.startClickHouse(ctx); err != nil {
 			s.Stop()
 			return nil, fmt.Errorf("start ClickHouse: %w", err)
 		}
-		s.ClickHouse, s.clickhouse = ch, ch.DSN
-		s.http = net.JoinHostPort("127.0.0.1", strconv.Itoa(ch.HTTPPort()))
 	}
 	return s, nil
+}
+
+func (s *Servers) startClickHouse(ctx context.Context) (err error) {
+	settings := map[string]string{}
+	if s.roles {
+		if s.users, err = os.MkdirTemp("", "tidemark-users-"); err != nil {
+			return err
+		}
+		if settings["users_config"], err = writeUsers(s.users); err != nil {
+			return err
+		}
+		settings["access_control_improvements/select_from_system_db_requires_grant"] = "true" // the server's default
+		settings["access_control_improvements/table_engines_require_grant"] = "true"
+	}
+	ch, err := engine.StartClickHouse(ctx, engine.ClickHouseOptions{Settings: settings, Progress: os.Stderr})
+	if err != nil {
+		return err
+	}
+	s.ClickHouse, s.clickhouse = ch, ch.DSN
+	s.http = net.JoinHostPort("127.0.0.1", strconv.Itoa(ch.HTTPPort()))
+	return nil
 }
 
 // Stop stops what Start started.
@@ -71,6 +93,9 @@ func (s *Servers) Stop() {
 	}
 	if s.Postgres != nil {
 		_ = s.Postgres.Stop(ctx)
+	}
+	if s.users != "" {
+		_ = os.RemoveAll(s.users)
 	}
 }
 
@@ -89,7 +114,7 @@ func withDatabase(dsn, database string) string {
 type Rig struct {
 	Name    string // of both databases, and of the slot
 	PG      *pgxpool.Pool
-	CH      driver.Conn // as a BI tool connects; its database is Name
+	CH      driver.Conn // as administrator
 	Servers *Servers
 	Dir     string
 	t       testing.TB
@@ -98,18 +123,27 @@ type Rig struct {
 
 var serial atomic.Int64
 
+// rigName is the name of the databases of a test binary's rig.
+func rigName(serial int64) string { return fmt.Sprintf("rig_%d_%d", os.Getpid(), serial) }
+
+// creation is held while what all rigs of a server share is changed.
+var creation sync.Mutex
+
 // New creates a database in PostgreSQL and runs the setup statements there. Cleanup drops both databases and the slot.
 func New(t testing.TB, s *Servers, setup ...string) *Rig {
 	t.Helper()
 	ctx := t.Context()
-	r := &Rig{Name: fmt.Sprintf("rig_%d_%d", os.Getpid(), serial.Add(1)), Servers: s, Dir: t.TempDir(), t: t}
+	r := &Rig{Name: rigName(serial.Add(1)), Servers: s, Dir: t.TempDir(), t: t}
 	admin, err := pgxpool.New(ctx, s.postgres("postgres"))
 	r.must(err)
 	_, err = admin.Exec(ctx, "CREATE DATABASE "+r.Name)
 	r.must(err)
 	r.PG, err = pgxpool.New(ctx, s.postgres(r.Name))
 	r.must(err)
-	r.CH = r.Reader(nil)
+	r.CH = r.connect("", nil, func(*clickhouse.Options) {})
+	if s.roles {
+		r.grantSource(r.PG)
+	}
 	t.Cleanup(func() { r.drop(admin) })
 	for _, st := range setup {
 		_, err := r.PG.Exec(ctx, st)
@@ -121,21 +155,32 @@ func New(t testing.TB, s *Servers, setup ...string) *Rig {
 // Reader opens a connection as a BI tool would, with settings of its own.
 func (r *Rig) Reader(settings clickhouse.Settings) driver.Conn {
 	r.t.Helper()
-	return r.reader(settings, func(*clickhouse.Options) {})
+	return r.connect(r.reader(), settings, func(*clickhouse.Options) {})
 }
 
 // HTTPReader is a Reader over HTTP.
 func (r *Rig) HTTPReader(settings clickhouse.Settings) driver.Conn {
 	r.t.Helper()
-	return r.reader(settings, func(o *clickhouse.Options) {
+	return r.connect(r.reader(), settings, func(o *clickhouse.Options) {
 		*o = clickhouse.Options{Protocol: clickhouse.HTTP, Addr: []string{r.Servers.http}, Auth: o.Auth}
 	})
 }
 
-func (r *Rig) reader(settings clickhouse.Settings, change func(*clickhouse.Options)) driver.Conn {
+// reader is the user of readers, "" for that of the servers.
+func (r *Rig) reader() string {
+	if r.Servers.roles && r.Servers.ClickHouse != nil {
+		return readerUser
+	}
+	return ""
+}
+
+func (r *Rig) connect(user string, settings clickhouse.Settings, change func(*clickhouse.Options)) driver.Conn {
 	r.t.Helper()
 	opts, err := clickhouse.ParseDSN(r.Servers.clickhouse("default"))
 	r.must(err)
+	if user != "" {
+		opts.Auth = clickhouse.Auth{Username: user}
+	}
 	change(opts)
 	opts.Settings = settings
 	opts.MaxOpenConns = 8
@@ -160,7 +205,7 @@ func (r *Rig) drop(admin *pgxpool.Pool) {
 		}
 	}
 	admin.Close()
-	conn := r.Reader(nil)
+	conn := r.connect("", nil, func(*clickhouse.Options) {})
 	for _, name := range []string{r.Name, r.Name + "_tidemark"} {
 		if err := conn.Exec(ctx, "DROP DATABASE IF EXISTS "+name+" SYNC"); err != nil {
 			r.t.Logf("clean up: %v", err)
@@ -176,10 +221,23 @@ func (r *Rig) must(err error) {
 }
 
 // SourceDSN and TargetDSN are what a configuration of a bridge between the two databases names.
-func (r *Rig) SourceDSN() string { return r.Servers.postgres(r.Name) }
+func (r *Rig) SourceDSN() string {
+	if r.Servers.roles {
+		return as(bridgeUser, r.AdminDSN())
+	}
+	return r.AdminDSN()
+}
 
 // TargetDSN names the ClickHouse database of the views.
-func (r *Rig) TargetDSN() string { return r.Servers.clickhouse(r.Name) }
+func (r *Rig) TargetDSN() string {
+	if r.Servers.roles && r.Servers.ClickHouse != nil {
+		return as(bridgeUser, r.Servers.clickhouse(r.Name))
+	}
+	return r.Servers.clickhouse(r.Name)
+}
+
+// AdminDSN names the PostgreSQL database as its owner.
+func (r *Rig) AdminDSN() string { return r.Servers.postgres(r.Name) }
 
 // ConfigFile writes a configuration: the two servers, publication "tidemark", and what more says.
 func (r *Rig) ConfigFile(more string) string {
