@@ -10,7 +10,8 @@
 // A key's path is its names joined by dots: limits.late_rows, tables.public.sales.rt_window. The environment variable
 // of a path is TIDEMARK_ and the path in capitals, everything but letters and digits written as _:
 // TIDEMARK_SOURCE_DSN, TIDEMARK_LIMITS_LATE_ROWS, TIDEMARK_TABLES_PUBLIC_SALES_RT_WINDOW. The environment changes the
-// keys of a table that the file names; it adds none.
+// keys of a table that the file names; it adds none. A variable with _FILE at its end names a file that holds the value:
+// TIDEMARK_CLICKHOUSE_DSN_FILE=/run/secrets/clickhouse_dsn.
 //
 // A table is named schema.table, exactly as PostgreSQL stores the name (nothing is folded to lower case). A part that
 // holds a dot or a quote is put in double quotes, a quote inside it is doubled: "we.ird"."Tab".

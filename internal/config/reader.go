@@ -1,8 +1,11 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 )
@@ -87,7 +90,10 @@ func (r *reader) override(path string) (string, Origin, bool) {
 	name := EnvName(path)
 	text, ok := r.env(name)
 	if !ok {
-		return "", Origin{}, false
+		name += fileSuffix
+		if text, ok = r.fromFile(path, name); !ok {
+			return "", Origin{}, false
+		}
 	}
 	if other, taken := r.envUsed[name]; taken && other != path {
 		r.fault(Fault{
@@ -97,6 +103,33 @@ func (r *reader) override(path string) (string, Origin, bool) {
 	}
 	r.envUsed[name] = path
 	return text, Origin{Name: name}, true
+}
+
+// fileSuffix ends the name of a variable that names a file with the value, for secrets that are mounted as files.
+const fileSuffix = "_FILE"
+
+func (r *reader) fromFile(path, variable string) (string, bool) {
+	file, ok := r.env(variable)
+	if !ok {
+		return "", false
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		r.fault(Fault{
+			Path: path, At: Origin{Name: variable}, What: "cannot read the file that it names: " + reasonOf(err),
+			Try: "let it name a readable file with nothing but the value in it",
+		})
+	}
+	return strings.TrimRight(string(text), "\r\n"), err == nil
+}
+
+// reasonOf is what the system says, without the path: it may be a secret that was put there by mistake.
+func reasonOf(err error) string {
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		return failed.Err.Error()
+	}
+	return "it cannot be opened"
 }
 
 // EnvName returns the environment variable of a key's path.
