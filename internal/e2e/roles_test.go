@@ -82,9 +82,14 @@ func TestBridgeRole(t *testing.T) {
 	}
 	defer db.Close()
 	ctx, cancel := context.WithCancel(t.Context())
-	slow := make(chan error, 1)
-	go func() { slow <- r.Reader(nil).Exec(ctx, "SELECT sleepEachRow(1) FROM numbers(600) SETTINGS max_block_size = 1") }()
-	defer func() { cancel(); <-slow }()
+	reader, ended := r.Reader(nil), make(chan struct{})
+	go func() { // ends with ctx
+		defer close(ended)
+		if err := reader.Exec(ctx, "SELECT sleepEachRow(1) FROM numbers(600) SETTINGS max_block_size = 1"); ctx.Err() == nil {
+			t.Errorf("the slow query ended: %v", err)
+		}
+	}()
+	defer func() { cancel(); <-ended }()
 	r.Eventually(30*time.Second, "the bridge to see a query that began 100 ms ago", func(ctx context.Context) error {
 		var now, oldest int64
 		err := db.Query(ctx, db.Database().OldestQuery(), warehouse.Params{"prefix": "tidemark"}, func(rows warehouse.Rows) error { return rows.Scan(&now, &oldest) })
