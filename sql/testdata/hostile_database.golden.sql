@@ -155,7 +155,7 @@ SELECT `name`, `type` FROM system.columns WHERE `database` = {database:String} A
 CHECK GRANT SELECT ON `sh\x60op\x27\x5c`.*;
 
 -- check_grant
-CHECK GRANT DROP TABLE ON `sh\`op'\\`.`_tmp_replace_`;
+CHECK GRANT DROP TABLE ON `sh\x60op\x27\x5c`.`_tmp_replace_`;
 
 -- server_clock
 SELECT toUnixTimestamp64Micro(now64(6));
