@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,10 +30,36 @@ const (
 type CopyOptions struct {
 	Table         Table
 	Columns       []string // nil: all of Table.Columns
+	Between       *Between // nil: all rows
 	Workers       int      // 1 if less
 	RowsPerSecond int      // of all workers together; 0: no limit
 	// Progress is told how many rows have been delivered, of about total (-1: unknown). Calls do not overlap.
 	Progress func(rows, total int64)
+}
+
+// Between selects the rows whose date lies in a half-open range, and at will those without a date.
+type Between struct {
+	Column   string
+	From, To string // as PostgreSQL reads the column's type; "" for no bound
+	Nulls    bool
+	Indexed  bool // PostgreSQL finds the range by an index: one statement reads it
+}
+
+// condition renders the range as SQL.
+func (b *Between) condition() string {
+	column := quoteName(b.Column)
+	parts := []string{column + " IS NOT NULL"}
+	if b.From != "" {
+		parts = append(parts, column+" >= "+quoteLiteral(b.From))
+	}
+	if b.To != "" {
+		parts = append(parts, column+" < "+quoteLiteral(b.To))
+	}
+	in := strings.Join(parts, " AND ")
+	if b.Nulls {
+		in = "(" + in + " OR " + column + " IS NULL)"
+	}
+	return in
 }
 
 // Sink takes a run of rows from one worker, numbered from 0. The rows are valid until it returns. Calls of different
@@ -126,7 +153,7 @@ func (c *tableCopy) lockRanges(ctx context.Context, conn *pgx.Conn) ([]pageRange
 	if err := conn.QueryRow(ctx, "SELECT NOT has_table_privilege($1::oid, 'SELECT')", c.Table.OID).Scan(&whole); err != nil {
 		return nil, fmt.Errorf("read table privileges: %w", err)
 	}
-	if whole {
+	if whole || c.Between != nil && c.Between.Indexed {
 		return []pageRange{{}}, nil
 	}
 	return cut(files), nil
@@ -223,6 +250,9 @@ func (c *tableCopy) statement(r pageRange) string {
 	where := "true"
 	if r != (pageRange{}) {
 		where = fmt.Sprintf("ctid >= '(%d,0)'::tid AND ctid < '(%d,0)'::tid", r.first, r.end)
+	}
+	if c.Between != nil {
+		where += " AND " + c.Between.condition()
 	}
 	if c.Table.RowFilter != "" {
 		where += " AND (" + c.Table.RowFilter + ")"

@@ -16,3 +16,12 @@ func CountDates(ctx context.Context, conn *pgx.Conn, t Table, column string) (nu
 	}
 	return nulls, future, nil
 }
+
+// DateIndexed reports whether PostgreSQL can find the rows of a range of dates without reading the whole table: the column
+// leads an index, or the table is partitioned by it.
+func DateIndexed(ctx context.Context, conn *pgx.Conn, t Table, column string) (indexed bool, err error) {
+	if err := conn.QueryRow(ctx, query("date_indexed"), t.OID, column).Scan(&indexed); err != nil {
+		return false, fmt.Errorf("look for an index on %s of %s: %w", column, t.FullName(), err)
+	}
+	return indexed, nil
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/tidemark-db/tidemark/internal/warehouse"
@@ -20,6 +21,7 @@ type Fold struct {
 	Masks []splitdate.Chunk // that there were
 	Late  []splitdate.Chunk // frozen
 
+	rest  *splitdate.Range // the rows of From that stay are those outside it; nil: all of them
 	built map[splitdate.Chunk]splitdate.Meta
 }
 
@@ -39,12 +41,16 @@ func (f Fold) Built() []splitdate.Chunk {
 // maxPeriodChunks is how many chunks whose rows end in one period may lie side by side before the small ones are merged.
 const maxPeriodChunks = 8
 
-// Freeze chooses what to fold: every dirty chunk, all of LATE, and the small chunks that rolls left where there are many.
-// ok is false when there is nothing to do.
-func Freeze(state splitdate.Table, period func(splitdate.Instant) int64) (f Fold, ok bool) {
-	f = Fold{From: slices.Clone(state.Dirty), Masks: slices.Clone(state.Masks), Late: slices.Clone(state.Late)}
+// Freeze chooses what to fold: of the chunks that may hold rows of the range, every dirty one and the small ones that rolls
+// left where there are many; and all of LATE. ok is false when there is nothing to do.
+func Freeze(state splitdate.Table, rng splitdate.Range, period func(splitdate.Instant) int64) (f Fold, ok bool) {
+	outside := func(c splitdate.Chunk) bool { return !state.Mirrored && !rng.Overlaps(state.Chunks[c]) }
+	f = Fold{From: slices.DeleteFunc(slices.Clone(state.Dirty), outside), Masks: slices.Clone(state.Masks), Late: slices.Clone(state.Late)}
 	periods := map[int64][]splitdate.Chunk{}
 	for _, c := range state.Clean {
+		if outside(c) {
+			continue
+		}
 		p := period(state.Chunks[c].To)
 		periods[p] = append(periods[p], c)
 	}
@@ -71,17 +77,53 @@ func crowd(state splitdate.Table, chunks []splitdate.Chunk) (merge []splitdate.C
 	return merge
 }
 
+// FreezeRange chooses what a load of a range replaces: every HISTORIC chunk with rows of it. Their other rows become new
+// chunks as in a fold; the loaded ones join them by Join.
+func (a *Archive) FreezeRange(ctx context.Context, state splitdate.Table, r splitdate.Range) (Fold, error) {
+	f := Fold{Masks: slices.Clone(state.Masks), rest: &r}
+	params := r.Params(splitdate.Since{})
+	params["historic"] = warehouse.Array(state.Historic())
+	err := a.db.Query(ctx, a.table.ChunksInRange(), params, func(row warehouse.Rows) error {
+		var c uint64
+		err := row.Scan(&c)
+		f.From = append(f.From, splitdate.Chunk(c))
+		return err
+	})
+	for _, c := range state.Historic() { // one that has lost all its rows of the range is damaged and goes too
+		if (state.Mirrored || r.Overlaps(state.Chunks[c])) && !slices.Contains(f.From, c) {
+			f.From = append(f.From, c)
+		}
+	}
+	return f, err
+}
+
+// Join adds loaded chunks to those of the fold.
+func (f *Fold) Join(chunks []splitdate.Chunk, metas map[splitdate.Chunk]splitdate.Meta) {
+	if f.built == nil {
+		f.built = map[splitdate.Chunk]splitdate.Meta{}
+	}
+	for _, c := range chunks {
+		f.built[c] = metas[c]
+	}
+}
+
 // Build writes the chunks of the fold. It runs beside the ticks and needs nothing but what the fold froze.
 func (a *Archive) Build(ctx context.Context, f *Fold) error {
-	params := warehouse.Params{"from": warehouse.Array(f.From), "masks": warehouse.Array(f.Masks), "late": warehouse.Array(f.Late)}
+	params := warehouse.Params{}
+	periodsOf, fold := a.table.FoldPeriods(), a.table.Fold()
+	if f.rest != nil {
+		params = f.rest.Params(splitdate.Since{})
+		periodsOf, fold = a.table.FoldRestPeriods(), a.table.FoldRest()
+	}
+	params["from"], params["masks"], params["late"] = warehouse.Array(f.From), warehouse.Array(f.Masks), warehouse.Array(f.Late)
 	var periods []int64
-	err := a.db.Query(ctx, a.table.FoldPeriods(), params, func(r warehouse.Rows) error {
+	err := a.db.Query(ctx, periodsOf, params, func(r warehouse.Rows) error {
 		var p int64
 		err := r.Scan(&p)
 		periods = append(periods, p)
 		return err
 	})
-	if err != nil {
+	if err != nil || len(periods) == 0 {
 		return err
 	}
 	slices.Sort(periods)
@@ -90,10 +132,13 @@ func (a *Archive) Build(ctx context.Context, f *Fold) error {
 		chunks[i] = a.numbers()
 	}
 	params["periods"], params["to"] = signed(periods), warehouse.Array(chunks)
-	if err := a.db.Exec(ctx, a.table.Fold(), params); err != nil {
+	f.Join(chunks, nil) // from here on they may be there
+	if err := a.db.Exec(ctx, fold, params); err != nil {
 		return err
 	}
-	f.built, err = splitdate.CountChunks(ctx, a.db, a.table, sql.Historic, chunks)
+	metas, err := splitdate.CountChunks(ctx, a.db, a.table, sql.Historic, chunks)
+	f.Join(chunks, metas)
+	maps.DeleteFunc(f.built, func(_ splitdate.Chunk, meta splitdate.Meta) bool { return meta.Rows == 0 })
 	return err
 }
 

@@ -21,17 +21,17 @@ func chunkOf(rows uint64, at splitdate.Instant) splitdate.Meta {
 
 func TestFreeze(t *testing.T) {
 	few := splitdate.Table{Clean: []splitdate.Chunk{1, 2}, Chunks: map[splitdate.Chunk]splitdate.Meta{1: chunkOf(5, 0), 2: chunkOf(5, minute)}}
-	if f, ok := Freeze(few, byDay); ok {
+	if f, ok := Freeze(few, splitdate.Everything, byDay); ok {
 		t.Errorf("nothing is dirty, late or crowded, but %v is folded", f)
 	}
 	dirty := few
 	dirty.Clean, dirty.Dirty, dirty.Masks, dirty.Late = []splitdate.Chunk{1}, []splitdate.Chunk{2}, []splitdate.Chunk{3}, []splitdate.Chunk{4}
-	f, ok := Freeze(dirty, byDay)
+	f, ok := Freeze(dirty, splitdate.Everything, byDay)
 	if !ok || !slices.Equal(f.From, []splitdate.Chunk{2}) || !slices.Equal(f.Late, []splitdate.Chunk{4}) || !slices.Equal(f.Masks, []splitdate.Chunk{3}) {
 		t.Errorf("froze %+v, %v instead of the dirty chunk, LATE and the masks", f, ok)
 	}
 	late := splitdate.Table{Late: []splitdate.Chunk{4}}
-	if f, ok := Freeze(late, byDay); !ok || len(f.From) != 0 {
+	if f, ok := Freeze(late, splitdate.Everything, byDay); !ok || len(f.From) != 0 {
 		t.Errorf("froze %+v, %v instead of LATE alone", f, ok)
 	}
 }
@@ -57,7 +57,7 @@ func TestChunksStayFew(t *testing.T) {
 		if at%(60*minute) != 59*minute {
 			continue
 		}
-		f, ok := Freeze(state, byDay)
+		f, ok := Freeze(state, splitdate.Everything, byDay)
 		if !ok {
 			continue
 		}

@@ -47,3 +47,40 @@ func (w *Window) Release(ctx context.Context, state splitdate.Table, frozen, jou
 	}
 	return nil
 }
+
+// Replace takes the rows of a range that did not change since a barrier out of RT and LATE, and puts the loaded ones of RT
+// that did not in their place.
+func (w *Window) Replace(ctx context.Context, state splitdate.Table, loaded []splitdate.Chunk, r splitdate.Range, since splitdate.Since, d *splitdate.Delta) error {
+	for _, side := range []struct {
+		region    sql.Region
+		chunks    []splitdate.Chunk
+		loaded    []splitdate.Chunk
+		add, drop *[]splitdate.Chunk
+	}{
+		{sql.RT, state.RT, loaded, &d.AddRT, &d.DropRT},
+		{sql.Late, state.Late, nil, &d.AddLate, &d.DropLate},
+	} {
+		touched := slices.DeleteFunc(slices.Clone(side.chunks), func(c splitdate.Chunk) bool {
+			return !state.Mirrored && !r.Overlaps(state.Chunks[c])
+		})
+		if len(touched)+len(side.loaded) == 0 {
+			continue
+		}
+		to := w.numbers()
+		params := r.Params(since)
+		params["to"], params["from"], params["loaded"] = warehouse.U64(to), warehouse.Array(touched), warehouse.Array(side.loaded)
+		if err := w.db.Exec(ctx, w.table.Replace(side.region), params); err != nil {
+			return err
+		}
+		metas, err := splitdate.CountChunks(ctx, w.db, w.table, side.region, []splitdate.Chunk{to})
+		if err != nil {
+			return err
+		}
+		*side.drop = append(*side.drop, touched...)
+		if meta, ok := metas[to]; ok {
+			*side.add = append(*side.add, to)
+			d.Written = put(d.Written, to, meta)
+		}
+	}
+	return nil
+}

@@ -17,7 +17,7 @@ import (
 var ErrGap = errors.New("rows missing")
 
 func gap(t *sql.Table, n uint64, what string) error {
-	return fault.New("nothing was published; find out what removed them, then `tidemark uninstall --data` of the table and let tidemark load it again",
+	return fault.New("find out what removed them; tidemark loads the table again",
 		"table %s: the stream changes %d %s that are not in ClickHouse: %w", t.Source, n, what, ErrGap)
 }
 

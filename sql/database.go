@@ -21,6 +21,9 @@ func (d Database) SplitDateCurrent() string { return qualified(string(d), "split
 // ReservedNames are the names in the database of the views that a table of the source cannot take.
 func ReservedNames() []string { return []string{"split_date", "split_date_current"} }
 
+// Verified is the quoted name of the table of what was compared with PostgreSQL, and when.
+func (d Database) Verified() string { return qualified(d.Internals(), "verified") }
+
 // CreateDatabases returns the statements that create both databases when missing.
 func (d Database) CreateDatabases() []Statement {
 	var out []Statement
@@ -30,9 +33,9 @@ func (d Database) CreateDatabases() []Statement {
 	return out
 }
 
-// CreateMarks returns the statements that create the tables of marks and of terms.
+// CreateMarks returns the statements that create the tables of marks, of terms and of comparisons.
 func (d Database) CreateMarks() []Statement {
-	return []Statement{d.render("create_split_date.sql"), d.render("create_split_date_log.sql"), d.render("create_writers.sql")}
+	return []Statement{d.render("create_split_date.sql"), d.render("create_split_date_log.sql"), d.render("create_writers.sql"), d.render("create_verified.sql")}
 }
 
 // InsertWriter returns the statement that begins a term. Parameters: term, writer.
@@ -40,6 +43,13 @@ func (d Database) InsertWriter() Statement { return d.render("insert_writer.sql"
 
 // NewestWriters returns the statement that reads the newest term and all who began it, no row if there is none.
 func (d Database) NewestWriters() Statement { return d.render("newest_writers.sql") }
+
+// InsertVerified returns the statement that keeps what a comparison found. Parameters: table, since, until, lsn, rows,
+// differences.
+func (d Database) InsertVerified() Statement { return d.render("insert_verified.sql") }
+
+// ListVerified returns the statement that lists what is known of each range.
+func (d Database) ListVerified() Statement { return d.render("list_verified.sql") }
 
 // CreateCurrent returns the statement that creates split_date_current; it needs a mark to exist.
 func (d Database) CreateCurrent() Statement { return d.render("create_split_date_current.sql") }

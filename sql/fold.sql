@@ -5,6 +5,9 @@ FROM
     SELECT {{idents .Stored}} FROM {{.Historic}}
     WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
         AND (`_chunk`, {{hidden .Key}}) NOT IN (SELECT `_of`, {{idents .Key}} FROM {{.Masks}} WHERE `_chunk` IN {masks:Array(UInt64)})
+{{- if .Rest}}
+        AND NOT {{.InRange}}
+{{- end}}
     UNION ALL
     SELECT {{idents .Stored}} FROM {{.Late}}
     WHERE indexHint(`_chunk` IN {late:Array(UInt64)})

@@ -106,10 +106,86 @@ func (t *Table) RollChecksum(r Region) Statement {
 
 // Fold writes the live rows of HISTORIC chunks, and rows of LATE, to one new chunk per period. Parameters: periods, to (a
 // chunk for each), from, masks, late.
-func (t *Table) Fold() Statement { return t.once("fold.sql") }
+func (t *Table) Fold() Statement { return t.fold("fold.sql", false) }
 
 // FoldPeriods lists the periods that Fold has rows of. Parameters: from, late.
-func (t *Table) FoldPeriods() Statement { return t.once("fold_periods.sql") }
+func (t *Table) FoldPeriods() Statement { return t.fold("fold_periods.sql", false) }
+
+// FoldRest is Fold of the rows outside a range alone. Parameters: those of Fold, and those of the range.
+func (t *Table) FoldRest() Statement { return t.fold("fold.sql", true) }
+
+// FoldRestPeriods lists the periods that FoldRest has rows of. Parameters: from, late, and those of the range.
+func (t *Table) FoldRestPeriods() Statement { return t.fold("fold_periods.sql", true) }
+
+func (t *Table) fold(file string, rest bool) Statement {
+	return t.renderOnce(file, fmt.Sprint(rest), func() any {
+		return struct {
+			*Table
+			Rest bool
+		}{t, rest}
+	})
+}
+
+// ChunksInRange lists the chunks of HISTORIC with rows in a range. Parameters: historic, and those of the range.
+func (t *Table) ChunksInRange() Statement { return t.once("chunks_in_range.sql") }
+
+// Compare counts, and sums up hashes of, the rows of a range that did not change since a barrier: as they are live, and as
+// they were loaded. Parameters: historic, masks, late, rt (live), loaded_historic, loaded_rt, those of the range and those
+// of Unchanged.
+func (t *Table) Compare() Statement { return t.once("compare.sql") }
+
+// Differ lists the keys that Compare finds different, with how often they are live and how often they were loaded.
+// Parameters: those of Compare, and limit.
+func (t *Table) Differ() Statement { return t.once("differ.sql") }
+
+// Replace makes a chunk of RT or LATE: its rows but for those of a range that did not change since a barrier, and in their
+// place the loaded ones that did not. Parameters: to, from, loaded, those of the range and those of Unchanged.
+func (t *Table) Replace(r Region) Statement {
+	return t.renderOnce("replace.sql", string(r), func() any {
+		return struct {
+			*Table
+			Region string
+		}{t, t.internal(r)}
+	})
+}
+
+// InRange renders whether a row's date lies in a range. Parameters: since and until (µs since the epoch, UTC), open_start
+// and open_end (1 where there is no such bound; rows without a date lie in a range with an open end).
+func (t *Table) InRange() string {
+	if t.Mirrored() {
+		return "1"
+	}
+	in := fmt.Sprintf("({open_start:UInt8} OR %[1]s >= %[2]s) AND ({open_end:UInt8} OR %[1]s < %[3]s)",
+		Ident(t.Date), t.bound("since"), t.bound("until"))
+	if t.date.Type.Nullable {
+		in = "ifNull(" + in + ", {open_end:UInt8})"
+	}
+	return "(" + in + ")"
+}
+
+// Unchanged renders whether a row did not change since a barrier. Parameters: journal, the pieces of the ticks since;
+// barrier, its LSN: rows without a key never change, and carry the position that brought them.
+func (t *Table) Unchanged() string {
+	if t.Keyless() {
+		return "`_lsn` < {barrier:UInt64}"
+	}
+	key := tuple(mapJoin(t.Key, Ident), len(t.Key))
+	return fmt.Sprintf("%s NOT IN (SELECT %s FROM %s WHERE `_chunk` IN {journal:Array(UInt64)})", key, mapJoin(t.Key, Ident), t.Changes())
+}
+
+// Identity renders what names a row for people, an array of texts: its key's values, or all values where it has no key.
+func (t *Table) Identity() string {
+	cols := t.KeyColumns()
+	if t.Keyless() {
+		cols = t.Columns
+	}
+	return "[" + mapJoin(cols, func(c Column) string {
+		if c.Type.Nullable {
+			return "ifNull(toString(" + Ident(c.Name) + "), 'NULL')"
+		}
+		return "toString(" + Ident(c.Name) + ")"
+	}) + "]"
+}
 
 // FoldMasks makes one chunk of the masks that a fold leaves: those of other chunks, and those of rows in the folded chunks
 // that changed meanwhile. Parameters: to, masks, from, built, journal.
@@ -156,15 +232,19 @@ func (t *Table) rtSide() string {
 	if t.Mirrored() {
 		return "1"
 	}
-	split := "fromUnixTimestamp64Micro({split:Int64}, 'UTC')"
-	if t.dateOnly() {
-		split = fmt.Sprintf("toDate32(fromUnixTimestamp64Micro({split:Int64}, %s))", Literal(t.date.Type.Zone.String()))
-	}
-	side := Ident(t.Date) + " >= " + split
+	side := Ident(t.Date) + " >= " + t.bound("split")
 	if t.date.Type.Nullable {
 		side = "ifNull(" + side + ", 1)"
 	}
 	return "(" + side + ")"
+}
+
+// bound renders a parameter, in µs since the epoch, as a value that the date column compares with.
+func (t *Table) bound(param string) string {
+	if t.dateOnly() {
+		return fmt.Sprintf("toDate32(fromUnixTimestamp64Micro({%s:Int64}, %s))", param, Literal(t.date.Type.Zone.String()))
+	}
+	return fmt.Sprintf("fromUnixTimestamp64Micro({%s:Int64}, 'UTC')", param)
 }
 
 // rollSide is rtSide, but for a mirrored table, which rolls as a whole when it has grown.

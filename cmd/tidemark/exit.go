@@ -32,6 +32,21 @@ type usageError struct{ err error }
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
+// codedError ends a command with a code of its own; without an error, what the command printed says it all.
+type codedError struct {
+	code int
+	err  error
+}
+
+func (e *codedError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *codedError) Unwrap() error { return e.err }
+
 func usagef(try, format string, args ...any) error {
 	return &usageError{fault.New(try, format, args...)}
 }
@@ -104,12 +119,15 @@ func exitCode(ctx context.Context, err error) int {
 		usage    *usageError
 		faults   config.Faults
 		bySignal *signalError
+		coded    *codedError
 	)
 	switch {
 	case errors.As(err, &usage), errors.As(err, &faults):
 		return exitUsage
 	case errors.As(interrupted(ctx, err), &bySignal):
 		return exitSignal + int(bySignal.signal)
+	case errors.As(err, &coded):
+		return coded.code
 	default:
 		return exitFailed
 	}
@@ -117,6 +135,12 @@ func exitCode(ctx context.Context, err error) int {
 
 // printError prints each error of a list with its remedy.
 func printError(w io.Writer, err error) {
+	var coded *codedError
+	if errors.As(err, &coded) {
+		if err = coded.err; err == nil {
+			return
+		}
+	}
 	if list, ok := each(err); ok {
 		for _, err := range list {
 			printError(w, err)

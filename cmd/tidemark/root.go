@@ -30,8 +30,8 @@ A key of the configuration is taken from --set, then from the environment
 
 Exit codes:
   0        done
-  1        failed: a server, the network, or a check that did not pass
-  2        wrong usage: the command line or the configuration
+  1        failed: a server, the network, or a check that did not pass; verify: something differs
+  2        wrong usage: the command line or the configuration; verify: it could not tell
   130, 143 interrupted (SIGINT, SIGTERM) before it was done; run, demo and
            status --watch are done when they are interrupted: 0
 
@@ -54,7 +54,7 @@ func newRoot(a *app) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().StringVar(&a.logFormat, "log-format", "auto", "auto (console on a terminal, else json), json or console")
 	root.PersistentFlags().StringVar(&a.logLevel, "log-level", "info", "debug, info, warn or error")
-	root.AddCommand(newRun(a), newCheck(a), newStatus(a), newWait(a), newDDL(a), newRoll(a), newResync(a), newUninstall(a), newDemo(a), newVersion(a))
+	root.AddCommand(newRun(a), newCheck(a), newStatus(a), newWait(a), newDDL(a), newRoll(a), newResync(a), newVerify(a), newUninstall(a), newDemo(a), newVersion(a))
 	root.SetHelpCommand(newHelp())
 	for _, command := range root.Commands() {
 		command.Args = noArgs

@@ -50,8 +50,17 @@ func rollNow(ctx context.Context, cfg *config.Config, log zerolog.Logger) ([]rol
 	return bridge.RollNow(ctx, cfg, log)
 }
 
-func resyncNow(ctx context.Context, cfg *config.Config, log zerolog.Logger) ([]folded, error) {
-	return bridge.ResyncNow(ctx, cfg, log)
+// resyncNow, reloadNow and verifyNow tell watch now and then how far they are.
+func resyncNow(ctx context.Context, cfg *config.Config, log zerolog.Logger, r bridge.Request, watch func(observe.JobStatus)) ([]folded, error) {
+	return bridge.ResyncNow(ctx, cfg, log, r, watch)
+}
+
+func reloadNow(ctx context.Context, cfg *config.Config, log zerolog.Logger, r bridge.Request, watch func(observe.JobStatus)) ([]reread, error) {
+	return bridge.ReloadNow(ctx, cfg, log, r, watch)
+}
+
+func verifyNow(ctx context.Context, cfg *config.Config, log zerolog.Logger, r bridge.Request, watch func(observe.JobStatus)) ([]reread, error) {
+	return bridge.VerifyNow(ctx, cfg, log, r, watch)
 }
 
 func uninstall(ctx context.Context, cfg *config.Config, _ zerolog.Logger, o uninstallOptions) error {

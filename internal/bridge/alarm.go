@@ -22,6 +22,19 @@ func newAlarm(schedule config.Schedule) *alarm {
 	return a
 }
 
+// alarms are those of all schedules.
+type alarms struct{ roll, resync, verify *alarm }
+
+func newAlarms(s config.Schedules) alarms {
+	return alarms{roll: newAlarm(s.Roll), resync: newAlarm(s.Resync), verify: newAlarm(s.Verify)}
+}
+
+func (a alarms) stop() {
+	for _, one := range []*alarm{a.roll, a.resync, a.verify} {
+		one.stop()
+	}
+}
+
 // next sets the alarm for the next time of the schedule after it went off.
 func (a *alarm) next() { a.timer.Reset(time.Until(a.schedule.Next(time.Now()))) }
 

@@ -29,6 +29,7 @@ type Options struct {
 	Debug           bool // leave our statements in ClickHouse's query_log
 	Standby         bool // wait while another bridge holds the slot, and take over when it is gone
 	Hook            failpoint.Hook
+	NoLoads         bool                  // leave tables that no mark holds alone
 	Reloads         <-chan *config.Config // each ends the session; the next one works with it
 	Build           observe.Build         // of this binary, for the metrics
 }
@@ -39,12 +40,13 @@ type Bridge struct {
 	log     zerolog.Logger
 	opts    Options
 	jobs    chan job
+	stopped chan struct{} // closed when Run has ended
 	seen    *observe.Observer
 }
 
 // New returns a bridge; Run does the work.
 func New(cfg *config.Config, log zerolog.Logger, opts Options) *Bridge {
-	b := &Bridge{log: log, opts: opts, jobs: make(chan job), seen: observe.New(opts.Build)}
+	b := &Bridge{log: log, opts: opts, jobs: make(chan job), stopped: make(chan struct{}), seen: observe.New(opts.Build)}
 	b.seen.Kinds(ErrorKinds())
 	b.current.Store(cfg)
 	return b
@@ -55,8 +57,9 @@ func (b *Bridge) config() *config.Config { return b.current.Load() }
 
 // job is something that a command asks of the running bridge.
 type job struct {
-	kind  jobKind
-	reply chan<- jobResult // buffered
+	kind    jobKind
+	request Request
+	reply   chan<- jobResult // buffered
 }
 
 type jobKind string
@@ -64,19 +67,43 @@ type jobKind string
 const (
 	jobRoll   jobKind = "roll"
 	jobResync jobKind = "resync"
+	jobVerify jobKind = "verify"
 )
 
+// Request says what a job is about.
+type Request struct {
+	Table      string     `json:"table,omitempty"` // schema.table, or a bare name that is unique; empty: every table
+	From       *time.Time `json:"from,omitempty"`  // of the rows' dates, half open; nil: no bound
+	To         *time.Time `json:"to,omitempty"`
+	FromSource bool       `json:"from_source,omitempty"` // resync: read the rows from PostgreSQL again
+}
+
+func (r Request) dates() splitdate.Range {
+	out := splitdate.Everything
+	if r.From != nil {
+		out.From = splitdate.InstantOf(*r.From)
+	}
+	if r.To != nil {
+		out.To = splitdate.InstantOf(*r.To)
+	}
+	return out
+}
+
+// jobResult is what a job did; which list it is depends on the kind.
 type jobResult struct {
 	rolled []Rolled
 	folded []Folded
+	reread []Reread
 	err    error
 }
 
 // do asks the running bridge and waits for the answer.
-func (b *Bridge) do(ctx context.Context, kind jobKind) (jobResult, error) {
+func (b *Bridge) do(ctx context.Context, kind jobKind, request Request) (jobResult, error) {
 	reply := make(chan jobResult, 1)
 	select {
-	case b.jobs <- job{kind: kind, reply: reply}:
+	case b.jobs <- job{kind: kind, request: request, reply: reply}:
+	case <-b.stopped:
+		return jobResult{}, fmt.Errorf("ask for a %s: %w", kind, errInterrupted)
 	case <-ctx.Done():
 		return jobResult{}, fmt.Errorf("ask for a %s: %w", kind, ctx.Err())
 	}
@@ -90,14 +117,28 @@ func (b *Bridge) do(ctx context.Context, kind jobKind) (jobResult, error) {
 
 // Roll asks the running bridge to roll, and returns what it moved.
 func (b *Bridge) Roll(ctx context.Context) ([]Rolled, error) {
-	r, err := b.do(ctx, jobRoll)
+	r, err := b.do(ctx, jobRoll, Request{})
 	return r.rolled, err
 }
 
-// Resync asks the running bridge to fold every table, and returns what it folded once that is published.
-func (b *Bridge) Resync(ctx context.Context) ([]Folded, error) {
-	r, err := b.do(ctx, jobResync)
+// Resync asks the running bridge to fold tables, and returns what it folded once that is published.
+func (b *Bridge) Resync(ctx context.Context, request Request) ([]Folded, error) {
+	request.FromSource = false
+	r, err := b.do(ctx, jobResync, request)
 	return r.folded, err
+}
+
+// Reload asks the running bridge to read rows from PostgreSQL again, and returns what it read once that is published.
+func (b *Bridge) Reload(ctx context.Context, request Request) ([]Reread, error) {
+	request.FromSource = true
+	r, err := b.do(ctx, jobResync, request)
+	return r.reread, err
+}
+
+// Verify asks the running bridge to compare rows with PostgreSQL, and returns what it found.
+func (b *Bridge) Verify(ctx context.Context, request Request) ([]Reread, error) {
+	r, err := b.do(ctx, jobVerify, request)
+	return r.reread, err
 }
 
 // Between two attempts to get back to work.
@@ -113,6 +154,7 @@ const maxFutile = 5
 // Run works until ctx ends, which returns nil, or until something fails that will not pass. The first start returns
 // every error; after that, what may pass is tried again.
 func (b *Bridge) Run(ctx context.Context) error {
+	defer close(b.stopped)
 	stopHTTP, err := b.serve(ctx)
 	if err != nil {
 		return err

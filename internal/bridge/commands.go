@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -18,6 +20,7 @@ import (
 	"github.com/tidemark-db/tidemark/cdc"
 	"github.com/tidemark-db/tidemark/internal/config"
 	"github.com/tidemark-db/tidemark/internal/fault"
+	"github.com/tidemark-db/tidemark/internal/observe"
 	"github.com/tidemark-db/tidemark/internal/warehouse"
 	"github.com/tidemark-db/tidemark/splitdate"
 )
@@ -186,56 +189,142 @@ func DDL(ctx context.Context, cfg *config.Config) (out []string, err error) {
 	return out, nil
 }
 
+// errNoTable is in the chain of errors about a table that a command names and the configuration does not.
+var errNoTable = errors.New("no such table")
+
 // RollNow asks the running bridge to roll, or rolls itself when none runs.
 func RollNow(ctx context.Context, cfg *config.Config, log zerolog.Logger) ([]Rolled, error) {
-	rolled, answered, err := ask[Rolled](ctx, cfg, jobRoll)
-	if answered {
-		return rolled, err
-	}
-	s, err := openAlone(ctx, cfg, log)
-	if err != nil {
-		return nil, err
-	}
-	defer s.close()
-	return s.roll(ctx)
+	return doNow(ctx, cfg, log, jobRoll, Request{}, nil, func(r jobResult) []Rolled { return r.rolled })
 }
 
-// ResyncNow asks the running bridge to fold every table, or does it itself when none runs.
-func ResyncNow(ctx context.Context, cfg *config.Config, log zerolog.Logger) ([]Folded, error) {
-	folded, answered, err := ask[Folded](ctx, cfg, jobResync)
+// ResyncNow asks the running bridge to fold tables, or does it itself when none runs.
+func ResyncNow(ctx context.Context, cfg *config.Config, log zerolog.Logger, request Request, watch func(observe.JobStatus)) ([]Folded, error) {
+	request.FromSource = false
+	return doNow(ctx, cfg, log, jobResync, request, watch, func(r jobResult) []Folded { return r.folded })
+}
+
+// ReloadNow asks the running bridge to read rows from PostgreSQL again and to put them in the place of what it has, or does
+// it itself when none runs.
+func ReloadNow(ctx context.Context, cfg *config.Config, log zerolog.Logger, request Request, watch func(observe.JobStatus)) ([]Reread, error) {
+	request.FromSource = true
+	return doNow(ctx, cfg, log, jobResync, request, watch, func(r jobResult) []Reread { return r.reread })
+}
+
+// VerifyNow asks the running bridge to compare rows with PostgreSQL, or does it itself when none runs.
+func VerifyNow(ctx context.Context, cfg *config.Config, log zerolog.Logger, request Request, watch func(observe.JobStatus)) ([]Reread, error) {
+	return doNow(ctx, cfg, log, jobVerify, request, watch, func(r jobResult) []Reread { return r.reread })
+}
+
+// doNow has the running bridge do a job, or does it in a session of its own when none runs.
+func doNow[T any](ctx context.Context, cfg *config.Config, log zerolog.Logger, kind jobKind, request Request, watch func(observe.JobStatus), list func(jobResult) []T) ([]T, error) {
+	stop := watchJobs(ctx, kind, watch, func() ([]observe.JobStatus, error) { return askJobs(ctx, cfg) })
+	done, answered, err := ask[T](ctx, cfg, kind, request)
+	stop()
 	if answered {
-		return folded, err
+		return done, err
 	}
-	s, err := openAlone(ctx, cfg, log)
+	b := New(cfg, log, Options{NoLoads: true})
+	defer watchJobs(ctx, kind, watch, func() ([]observe.JobStatus, error) { return b.seen.Snapshot(0).Jobs, nil })()
+	result, err := b.doAlone(ctx, kind, request)
+	return list(result), err
+}
+
+// watchEvery is how often a watcher is told how far a job is.
+const watchEvery = 250 * time.Millisecond
+
+// watchJobs tells watch about the job under way, until the returned function is called.
+func watchJobs(ctx context.Context, kind jobKind, watch func(observe.JobStatus), jobs func() ([]observe.JobStatus, error)) (stop func()) {
+	if watch == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { // ends with ctx, awaited by stop
+		defer close(done)
+		ticker := time.NewTicker(watchEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			list, err := jobs()
+			i := slices.IndexFunc(list, func(j observe.JobStatus) bool { return j.Ended == nil && slices.Contains(shownAs[kind], j.Kind) })
+			if err == nil && i >= 0 {
+				watch(list[i])
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// shownAs are the kinds under which the parts of a job are observed.
+var shownAs = map[jobKind][]string{jobResync: {observe.Fold, observe.Load}, jobVerify: {observe.Verify}}
+
+// askJobs asks the running bridge what is under way.
+func askJobs(ctx context.Context, cfg *config.Config) ([]observe.JobStatus, error) {
+	if cfg.HTTP.Listen == "" {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+cfg.HTTP.Listen+"/status.json?after="+strconv.FormatInt(math.MaxInt64-1, 10), http.NoBody)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("ask for jobs: %w", err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask for jobs: %w", err)
+	}
+	defer resp.Body.Close()
+	var seen observe.Snapshot
+	if err := json.NewDecoder(resp.Body).Decode(&seen); err != nil {
+		return nil, fmt.Errorf("read jobs: %w", err)
+	}
+	return seen.Jobs, nil
+}
+
+// doAlone does a job in a session of its own, which follows the stream as long as that takes.
+func (b *Bridge) doAlone(ctx context.Context, kind jobKind, request Request) (jobResult, error) {
+	s, err := b.openAlone(ctx)
+	if err != nil {
+		return jobResult{}, err
 	}
 	defer s.close()
-	reply := make(chan jobResult, 1)
-	s.beginResync(ctx, reply)
-	for s.folding != nil {
-		if err := s.endFold(ctx, <-s.foldDone()); err != nil {
-			return nil, err
-		}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { // ends with ctx, awaited below
+		ended <- s.run(ctx)
+		cancel()
+	}()
+	result, err := b.do(ctx, kind, request)
+	cancel()
+	if failed := <-ended; failed != nil {
+		return result, failed
 	}
-	return (<-reply).folded, nil
+	return result, err
 }
 
 // openAlone opens a session where no bridge runs.
-func openAlone(ctx context.Context, cfg *config.Config, log zerolog.Logger) (*session, error) {
-	s, err := New(cfg, log, Options{}).open(ctx)
-	if errors.Is(err, cdc.ErrLocked) || errors.Is(err, cdc.ErrSlotInUse) && bridgeRuns(ctx, cfg) {
-		return nil, fault.New("set http.listen to an address that this command reaches", "a bridge runs, but does not answer at http.listen %q: %w", cfg.HTTP.Listen, err)
+func (b *Bridge) openAlone(ctx context.Context) (*session, error) {
+	s, err := b.open(ctx)
+	if errors.Is(err, cdc.ErrLocked) || errors.Is(err, cdc.ErrSlotInUse) && bridgeRuns(ctx, b.config()) {
+		return nil, fault.New("set http.listen to an address that this command reaches", "a bridge runs, but does not answer at http.listen %q: %w", b.config().HTTP.Listen, err)
 	}
 	return s, err
 }
 
 // ask has the running bridge do a job; answered is false when none listens.
-func ask[T any](ctx context.Context, cfg *config.Config, kind jobKind) (done []T, answered bool, err error) {
+func ask[T any](ctx context.Context, cfg *config.Config, kind jobKind, request Request) (done []T, answered bool, err error) {
 	if cfg.HTTP.Listen == "" {
 		return nil, false, nil
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+cfg.HTTP.Listen+"/jobs/"+string(kind), http.NoBody)
+	asked, err := json.Marshal(request)
+	if err != nil {
+		return nil, true, fmt.Errorf("ask for a %s: %w", kind, err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+cfg.HTTP.Listen+"/jobs/"+string(kind), bytes.NewReader(asked))
 	if err != nil {
 		return nil, true, fmt.Errorf("ask for a %s: %w", kind, err)
 	}
@@ -251,12 +340,16 @@ func ask[T any](ctx context.Context, cfg *config.Config, kind jobKind) (done []T
 		return nil, ctx.Err() != nil, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 256<<20))
 	if err != nil {
 		return nil, true, fmt.Errorf("ask for a %s: %w", kind, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, true, fault.New("see the log of the running bridge, and http.token_file",
+		try := resp.Header.Get(tryHeader)
+		if try == "" {
+			try = "see the log of the running bridge, and http.token_file"
+		}
+		return nil, true, fault.New(try,
 			"the bridge at %s answered %s: %s", cfg.HTTP.Listen, resp.Status, bytes.TrimSpace(body))
 	}
 	return done, true, json.Unmarshal(body, &done)

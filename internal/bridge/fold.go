@@ -16,14 +16,12 @@ import (
 
 // folding is a fold under way: its chunks are built beside the ticks, which add their pieces to the journal.
 type folding struct {
-	table   *table
-	fold    historic.Fold
-	journal []splitdate.Chunk
-	done    chan error
-	cancel  context.CancelFunc
-	since   time.Time
-	job     *observe.Job
-	void    bool // the table was truncated meanwhile
+	table  *table
+	fold   historic.Fold
+	done   chan error
+	cancel context.CancelFunc
+	job    *observe.Job
+	since  time.Time
 }
 
 // Folded is what a fold did to one table.
@@ -39,14 +37,16 @@ type Folded struct {
 // resync is a request to fold tables, one after the other.
 type resync struct {
 	waiting []*table
+	rng     splitdate.Range // chunks without rows of it stay
 	folded  []Folded
 	reply   chan<- jobResult // nil: of the schedule
 }
 
-// beginResync puts all tables in line, unless a resync is under way: then the reply comes with its end.
-func (s *session) beginResync(ctx context.Context, reply chan<- jobResult) {
-	s.resyncs = append(s.resyncs, &resync{waiting: slices.Clone(s.tables), reply: reply})
-	s.nextFold(ctx)
+// scheduledResync puts all tables in line, unless a resync is under way.
+func (s *session) scheduledResync() {
+	if len(s.resyncs) == 0 {
+		s.resyncs = append(s.resyncs, &resync{waiting: slices.Clone(s.tables), rng: splitdate.Everything})
+	}
 }
 
 // nextFold starts the fold of the next table in line that has something to fold, and answers resyncs that are done.
@@ -61,25 +61,19 @@ func (s *session) nextFold(ctx context.Context) {
 			continue
 		}
 		t := r.waiting[0]
+		if t.busy() {
+			return // a later tick begins it
+		}
 		r.waiting = r.waiting[1:]
 		if s.live(t) {
-			s.beginFold(ctx, t)
+			s.beginFold(ctx, t, r.rng)
 		}
 	}
 }
 
-// failResyncs answers those who wait when the session ends.
-func (s *session) failResyncs() {
-	for _, r := range s.resyncs {
-		if r.reply != nil {
-			r.reply <- jobResult{folded: r.folded, err: errInterrupted}
-		}
-	}
-}
-
-func (s *session) beginFold(ctx context.Context, t *table) {
+func (s *session) beginFold(ctx context.Context, t *table, rng splitdate.Range) {
 	state := s.mark.Tables[t.sql.Name]
-	fold, ok := historic.Freeze(state, load.Period(t.sql))
+	fold, ok := historic.Freeze(state, rng, load.Period(t.sql))
 	if !ok {
 		return
 	}
@@ -87,7 +81,7 @@ func (s *session) beginFold(ctx context.Context, t *table) {
 	f := &folding{table: t, fold: fold, done: make(chan error, 1), cancel: cancel, since: time.Now()}
 	f.job = s.seen.Begin(observe.Fold, t.sql.Source, int64(state.Rows(fold.From)+state.Rows(fold.Late)))
 	s.folding = f
-	s.keeper.pin(fold.Frozen())
+	s.beginJournal(t, fold.Frozen())
 	s.log.Info().Str("table", t.sql.Source).Int("chunks", len(fold.From)).Uint64("late_rows", state.Rows(fold.Late)).
 		Uint64("masks", state.Rows(fold.Masks)).Msg("folding")
 	held := s.held(t)
@@ -124,28 +118,39 @@ func (s *session) endFold(ctx context.Context, built error) (err error) {
 	s.folding = nil // whatever follows: nobody will send on done again
 	f.cancel()
 	defer func() { f.job.End(err) }()
-	if built != nil {
-		return fmt.Errorf("fold %s: %w", f.table.sql.Source, built)
-	}
-	if f.void {
+	defer s.endJournal(f.table)
+	switch {
+	case built != nil: // of the fold alone; the next one tries again
 		s.keeper.discard(place{f.table.sql, sql.Historic}, f.fold.Built())
-	} else if err := s.publishFold(ctx, f); err != nil {
-		return err
+		s.failFold(fmt.Errorf("fold %s: %w", f.table.sql.Source, built))
+		return nil
+	case f.table.journal.void:
+		s.keeper.discard(place{f.table.sql, sql.Historic}, f.fold.Built())
+		return nil
 	}
-	s.keeper.discard(place{f.table.sql, sql.Changes}, f.journal)
-	s.keeper.unpin()
-	s.nextFold(ctx)
-	return nil
+	return s.publishFold(ctx, f)
+}
+
+// failFold ends the resync under way.
+func (s *session) failFold(err error) {
+	s.log.Error().Err(err).Msg("resync failed; views are exact, and the next one tries again")
+	if len(s.resyncs) > 0 {
+		r := s.resyncs[0]
+		s.resyncs = s.resyncs[1:]
+		if r.reply != nil {
+			r.reply <- jobResult{folded: r.folded, err: err}
+		}
+	}
 }
 
 func (s *session) publishFold(ctx context.Context, f *folding) error {
 	t := f.table
 	before := s.mark.Tables[t.sql.Name]
 	var d splitdate.Delta
-	if err := t.archive.Publish(ctx, before, f.fold, f.journal, &d); err != nil {
+	if err := t.archive.Publish(ctx, before, f.fold, t.journal.pieces, &d); err != nil {
 		return fmt.Errorf("fold %s: %w", t.sql.Source, err)
 	}
-	if err := t.window.Release(ctx, before, f.fold.Late, f.journal, &d); err != nil {
+	if err := t.window.Release(ctx, before, f.fold.Late, t.journal.pieces, &d); err != nil {
 		return fmt.Errorf("fold %s: %w", t.sql.Source, err)
 	}
 	after, err := before.Apply(d)
@@ -172,7 +177,7 @@ func (s *session) publishFold(ctx context.Context, f *folding) error {
 }
 
 // overflowing starts a resync when LATE of some table has grown beyond limits.late_rows.
-func (s *session) overflowing(ctx context.Context) {
+func (s *session) overflowing() {
 	if len(s.resyncs) > 0 {
 		return
 	}
@@ -180,8 +185,7 @@ func (s *session) overflowing(ctx context.Context) {
 		state := s.mark.Tables[t.sql.Name]
 		if rows := state.Rows(state.Late) + state.Rows(state.Masks); s.cfg.Limits.LateRows > 0 && rows > uint64(s.cfg.Limits.LateRows) {
 			s.log.Info().Str("table", t.sql.Source).Uint64("rows", rows).Msg("late rows and masks exceed limits.late_rows: resync")
-			s.resyncs = append(s.resyncs, &resync{waiting: []*table{t}})
+			s.resyncs = append(s.resyncs, &resync{waiting: []*table{t}, rng: splitdate.Everything})
 		}
 	}
-	s.nextFold(ctx)
 }

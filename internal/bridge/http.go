@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -32,8 +33,9 @@ func (b *Bridge) serve(ctx context.Context) (stop func(), err error) {
 	}
 	mux := http.NewServeMux()
 	b.seen.Register(mux)
-	mux.HandleFunc("POST /jobs/roll", authorized(token, oneAtATime(answer(b, b.Roll))))
-	mux.HandleFunc("POST /jobs/resync", authorized(token, oneAtATime(answer(b, b.Resync))))
+	for _, kind := range []jobKind{jobRoll, jobResync, jobVerify} {
+		mux.HandleFunc("POST /jobs/"+string(kind), authorized(token, oneAtATime(b.jobHandler(kind))))
+	}
 	// A page of another site, open in a browser on this machine, must not start jobs.
 	server := &http.Server{Handler: http.NewCrossOriginProtection().Handler(mux), ReadHeaderTimeout: 5 * time.Second}
 	done := make(chan struct{})
@@ -98,17 +100,48 @@ func oneAtATime(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// answer runs a job and sends its result.
-func answer[T any](b *Bridge, run func(context.Context) ([]T, error)) http.HandlerFunc {
+// tryHeader carries what to do about an error.
+const tryHeader = "Tidemark-Try"
+
+// jobHandler runs a job and answers with what it did.
+func (b *Bridge) jobHandler(kind jobKind) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		done, err := run(r.Context())
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
+		var request Request
+		decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&request); err != nil && !errors.Is(err, io.EOF) {
+			http.Error(w, "the body is no request: "+err.Error(), http.StatusBadRequest)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		if err := json.NewEncoder(w).Encode(append([]T{}, done...)); err != nil {
-			b.log.Debug().Err(err).Msg("answer a job")
+		done, err := b.do(r.Context(), kind, request)
+		switch {
+		case err != nil:
+			refuseJob(w, err)
+		case kind == jobRoll:
+			b.send(w, list(done.rolled))
+		case kind == jobVerify || request.FromSource:
+			b.send(w, list(done.reread))
+		default:
+			b.send(w, list(done.folded))
 		}
+	}
+}
+
+func refuseJob(w http.ResponseWriter, err error) {
+	w.Header().Set(tryHeader, fault.Try(err))
+	code := http.StatusInternalServerError
+	if errors.Is(err, errNoTable) {
+		code = http.StatusNotFound
+	}
+	http.Error(w, err.Error(), code)
+}
+
+// list makes an empty list of none, which JSON tells apart.
+func list[T any](items []T) []T { return append([]T{}, items...) }
+
+func (b *Bridge) send(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		b.log.Debug().Err(err).Msg("answer over http")
 	}
 }

@@ -30,13 +30,13 @@ type keeper struct {
 	mu        sync.Mutex
 	retention *splitdate.Retention
 	rounds    int
-	garbage   map[place][]splitdate.Chunk // chunks that no mark ever listed
-	pinned    map[splitdate.Chunk]bool    // chunks that a fold still reads
-	held      map[place][]splitdate.Chunk // pinned ones that could go
+	garbage   map[place][]splitdate.Chunk           // chunks that no mark ever listed
+	pinned    map[regional]map[splitdate.Chunk]bool // chunks that the builder of a table's journal still reads
+	held      map[place][]splitdate.Chunk           // pinned ones that could go
 }
 
 func newKeeper(s *session, now splitdate.Instant) *keeper {
-	return &keeper{s: s, retention: splitdate.NewRetention(s.mark, nil, now), garbage: map[place][]splitdate.Chunk{}, held: map[place][]splitdate.Chunk{}}
+	return &keeper{s: s, retention: splitdate.NewRetention(s.mark, nil, now), garbage: map[place][]splitdate.Chunk{}, pinned: map[regional]map[splitdate.Chunk]bool{}, held: map[place][]splitdate.Chunk{}}
 }
 
 // keepEvery is the time between two rounds. Dropping costs a statement for each internal table, however many chunks it
@@ -75,25 +75,29 @@ func (k *keeper) discard(at place, chunks []splitdate.Chunk) {
 	k.garbage[at] = append(k.garbage[at], chunks...)
 }
 
-// pin keeps chunks although no mark lists them any more, until unpin.
-func (k *keeper) pin(chunks []splitdate.Chunk) {
+// pin keeps chunks of a table although no mark lists them any more, until unpin.
+func (k *keeper) pin(t regional, chunks []splitdate.Chunk) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.pinned = map[splitdate.Chunk]bool{}
+	if k.pinned[t] == nil {
+		k.pinned[t] = map[splitdate.Chunk]bool{}
+	}
 	for _, c := range chunks {
-		k.pinned[c] = true
+		k.pinned[t][c] = true
 	}
 }
 
-// unpin lets go of all pinned chunks.
-func (k *keeper) unpin() {
+// unpin lets go of all pinned chunks of a table.
+func (k *keeper) unpin(t regional) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.pinned = nil
+	delete(k.pinned, t)
 	for at, chunks := range k.held {
-		k.garbage[at] = append(k.garbage[at], chunks...)
+		if at.table == t {
+			k.garbage[at] = append(k.garbage[at], chunks...)
+			delete(k.held, at)
+		}
 	}
-	clear(k.held)
 }
 
 // round drops what is due and confirms.
@@ -134,7 +138,7 @@ func (k *keeper) sort(out map[place][]splitdate.Chunk, retired []splitdate.Retir
 	for _, c := range retired {
 		if t := k.s.regional(c.Table); t != nil {
 			at := place{t, c.Region}
-			if k.pinned[c.Chunk] {
+			if k.pinned[t][c.Chunk] {
 				k.held[at] = append(k.held[at], c.Chunk)
 				continue
 			}

@@ -70,7 +70,7 @@ func (l *loading) journals(e *cdc.Event) bool {
 // beginLoad starts the next load, if a table waits for one and none is under way.
 func (s *session) beginLoad(ctx context.Context) error {
 	i := slices.IndexFunc(s.tables, func(t *table) bool { return !s.live(t) })
-	if s.load != nil || i < 0 {
+	if s.load != nil || i < 0 || s.opts.NoLoads {
 		return nil
 	}
 	t := s.tables[i]
@@ -131,7 +131,7 @@ func (l *loading) attempt(ctx context.Context, s *session) (*splitdate.Table, er
 		return nil, err
 	}
 	loader, err := load.New(s.db, l.table.sql, load.Options{
-		Barrier: barrier.LSN, Split: answer.split, Small: l.table.source.Pages < smallPages, Numbers: s.nextChunk,
+		Barrier: barrier.LSN, Split: answer.split, Range: splitdate.Everything, Small: l.table.source.Pages < smallPages, Numbers: s.nextChunk,
 	})
 	if err != nil {
 		return nil, err

@@ -75,17 +75,17 @@ func (s *session) watchLock(ctx context.Context) error {
 func (s *session) loop(ctx context.Context) error {
 	ticker := time.NewTicker(s.cfg.Tick)
 	defer ticker.Stop()
-	rolls, resyncs := newAlarm(s.cfg.Schedule.Roll), newAlarm(s.cfg.Schedule.Resync)
-	defer rolls.stop()
-	defer resyncs.stop()
+	alarms := newAlarms(s.cfg.Schedule)
+	defer alarms.stop()
 	inner, cancel := context.WithCancel(ctx)
 	defer s.stopLoad()
 	defer s.stopFold()
 	defer s.stopBackfill()
-	defer s.failResyncs()
+	defer s.stopReread()
+	defer s.failJobs()
 	defer cancel()
 	for {
-		err := s.turn(inner, ticker.C, rolls, resyncs)
+		err := s.turn(inner, ticker.C, alarms)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -96,7 +96,7 @@ func (s *session) loop(ctx context.Context) error {
 }
 
 // turn waits for one thing to do and does it.
-func (s *session) turn(ctx context.Context, ticks <-chan time.Time, rolls, resyncs *alarm) error {
+func (s *session) turn(ctx context.Context, ticks <-chan time.Time, on alarms) error {
 	select {
 	case <-ctx.Done():
 		return nil
@@ -107,26 +107,32 @@ func (s *session) turn(ctx context.Context, ticks <-chan time.Time, rolls, resyn
 		}
 		return s.take(ctx, batch)
 	case <-ticks:
-		if err := s.commit(ctx); err != nil {
-			return err
-		}
-		s.overflowing(ctx)
-		s.beginBackfill(ctx)
-		return s.beginLoad(ctx)
-	case <-rolls.c:
-		rolls.next()
+		return s.tickOver(ctx)
+	case <-on.roll.c:
+		on.roll.next()
 		_, err := s.roll(ctx)
 		return err
-	case <-resyncs.c:
-		resyncs.next()
-		if len(s.resyncs) == 0 {
-			s.beginResync(ctx, nil)
-		}
+	case <-on.resync.c:
+		on.resync.next()
+		s.scheduledResync()
 		return nil
+	case <-on.verify.c:
+		on.verify.next()
+		return s.scheduledVerify(ctx)
 	case err := <-s.foldDone():
-		return s.endFold(ctx, err)
+		err = s.endFold(ctx, err)
+		s.nextFold(ctx)
+		return err
 	case err := <-s.backfillDone():
 		return s.endBackfill(ctx, err)
+	case barrier := <-s.rereadAsks():
+		s.reread.waiting, s.reread.barrier = true, barrier
+		s.answerReread()
+		return nil
+	case err := <-s.rereadEnded():
+		err = s.endReread(ctx, err)
+		s.nextPart(ctx)
+		return err
 	case j := <-s.jobs:
 		return s.job(ctx, j)
 	case e := <-s.loadEvents():
@@ -134,15 +140,16 @@ func (s *session) turn(ctx context.Context, ticks <-chan time.Time, rolls, resyn
 	}
 }
 
-// job does what a command asks for. A resync is answered when its last fold is published.
-func (s *session) job(ctx context.Context, j job) error {
-	if j.kind == jobResync {
-		s.beginResync(ctx, j.reply)
-		return nil
+// tickOver publishes what came, and begins what waits.
+func (s *session) tickOver(ctx context.Context) error {
+	if err := s.commit(ctx); err != nil {
+		return err
 	}
-	rolled, err := s.roll(ctx)
-	j.reply <- jobResult{rolled: rolled, err: err}
-	return err
+	s.overflowing()
+	s.nextFold(ctx)
+	s.nextPart(ctx)
+	s.beginBackfill(ctx)
+	return s.beginLoad(ctx)
 }
 
 // take collects a batch of the stream.

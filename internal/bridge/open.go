@@ -54,8 +54,10 @@ type session struct {
 	backfill *backfill       // the one under way, if any
 	failed   map[string]bool // aggregates that could not be computed
 
-	folding *folding  // the one under way, if any
-	resyncs []*resync // in line; the first is under way
+	folding *folding   // the one under way, if any
+	resyncs []*resync  // in line; the first is under way
+	reread  *rereading // the one under way, if any
+	walks   []*walk    // in line; the one under way is among them
 }
 
 // table is everything the session has of one configured table.
@@ -67,6 +69,7 @@ type table struct {
 	changes *rtwindow.Changes
 	pending rtwindow.Pending
 	load    *loading // until a mark holds the table
+	journal *journal // while something is built of it beside the ticks
 }
 
 // lockPatience is how long a start waits for the lock and the slot of a bridge that was just killed, whose sessions
@@ -262,7 +265,19 @@ func Plans(ctx context.Context, cfg *config.Config) ([]plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return planTables(cfg, catalog)
+	plans, err := planTables(cfg, catalog)
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range plans {
+		if p.sql.Mirrored() {
+			continue
+		}
+		if plans[i].indexed, err = cdc.DateIndexed(ctx, conn, p.source, p.sql.Date); err != nil {
+			return nil, err
+		}
+	}
+	return plans, nil
 }
 
 func (s *session) nextChunk() splitdate.Chunk {

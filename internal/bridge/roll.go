@@ -29,7 +29,7 @@ func (s *session) roll(ctx context.Context) ([]Rolled, error) {
 	var rolled []Rolled
 	for _, t := range s.tables {
 		state, ok := s.mark.Tables[t.sql.Name]
-		if !ok {
+		if !ok || s.holdsSplit(t, state) {
 			continue
 		}
 		split, due := s.due(t, state, now)

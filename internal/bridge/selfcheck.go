@@ -11,7 +11,12 @@ import (
 // selfCheck makes sure that this server gives a query one state: a query over the real views reads the mark once.
 // ClickHouse itself counts how often it evaluated a scalar subquery.
 func (s *session) selfCheck(ctx context.Context) error {
-	reads, err := CountMarkReads(ctx, s.db, s.views())
+	views := s.views()
+	reads, err := CountMarkReads(ctx, s.db, views)
+	if warehouse.Thrown(err) {
+		views = s.whole(ctx, views)
+		reads, err = CountMarkReads(ctx, s.db, views)
+	}
 	if err != nil {
 		return err
 	}
@@ -20,6 +25,21 @@ func (s *session) selfCheck(ctx context.Context) error {
 			"one query over the views read the mark %d times on this server, so it could see several states: %w", reads, errRefused)
 	}
 	return nil
+}
+
+// whole leaves out the views whose guard throws: somebody has changed the rows of a chunk by hand. Their queries fail until
+// they are repaired; the others are not concerned.
+func (s *session) whole(ctx context.Context, views []string) (out []string) {
+	for _, v := range views {
+		_, err := CountMarkReads(ctx, s.db, []string{v})
+		if !warehouse.Thrown(err) {
+			out = append(out, v)
+			continue
+		}
+		s.log.Error().Err(err).Str("view", v).Str("try", "tidemark verify names what is damaged, tidemark resync --from-source repairs it").
+			Msg("rows of this view are missing, or too many; its queries fail")
+	}
+	return out
 }
 
 // views lists the views of the tables and aggregates that the mark holds, quoted; others answer with an error.

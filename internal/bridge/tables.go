@@ -26,9 +26,10 @@ var errNotPublished = errors.New("not published")
 
 // plan is a configured table as both servers will know it.
 type plan struct {
-	cfg    *config.Table
-	source cdc.Table
-	sql    *sql.Table
+	cfg     *config.Table
+	source  cdc.Table
+	sql     *sql.Table
+	indexed bool // PostgreSQL finds a range of dates without reading the whole table
 
 	aggregates []*sql.Aggregate // once ClickHouse was asked about them
 }
@@ -196,9 +197,6 @@ func checkTable(cfg *config.Config, t *config.Table, table *sql.Table) (faults [
 func notices(cfg *config.Config) (out []string) {
 	if cfg.OnBadValue == config.HoldTable {
 		out = append(out, "on_bad_value: this version stops at a bad value; it does not hold a single table yet")
-	}
-	if cfg.Verify.Repair {
-		out = append(out, "verify.repair: this version does not verify yet")
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -32,10 +33,13 @@ func (s *session) commit(ctx context.Context) error {
 	for i, t := range changed {
 		group.Go(func() (err error) {
 			deltas[i], err = s.applyTable(inner, t, s.mark.Tables[t.sql.Name])
-			return err
+			return ofTable(t, err)
 		})
 	}
-	if err := group.Wait(); err != nil {
+	var gap *gapError
+	if err := group.Wait(); errors.As(err, &gap) {
+		return s.hold(ctx, gap.table, err)
+	} else if err != nil {
 		return err
 	}
 	for i, t := range changed {
@@ -144,21 +148,19 @@ func (s *session) publish(ctx context.Context, step splitdate.Step) error {
 	for _, t := range s.tables {
 		t.states.Published(next.Aggregates)
 	}
+	s.answerReread()
 	if s.opts.CheckInvariants {
 		return s.checkInvariants(ctx, step)
 	}
 	return nil
 }
 
-// applied forgets what a mark now holds. Its pieces are garbage, but for those that a fold needs to know what changed since
-// it began.
+// applied forgets what a mark now holds. Its pieces are garbage, but for those that the table's journal keeps.
 func (s *session) applied(t *table) {
 	garbage := t.pending.Written
-	if f := s.folding; f != nil && f.table == t {
-		f.void = f.void || t.pending.Truncated
-		pieces := t.pending.Chunks()
-		f.journal = append(f.journal, pieces...)
-		garbage = slices.DeleteFunc(slices.Clone(garbage), func(c splitdate.Chunk) bool { return slices.Contains(pieces, c) })
+	if t.journal != nil {
+		kept := t.journal.note(t.pending.Truncated, t.pending.Chunks())
+		garbage = slices.DeleteFunc(slices.Clone(garbage), func(c splitdate.Chunk) bool { return slices.Contains(kept, c) })
 	}
 	s.keeper.discard(place{t.sql, sql.Changes}, garbage)
 	t.pending = rtwindow.Pending{}

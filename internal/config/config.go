@@ -64,10 +64,11 @@ type Schedules struct {
 	Verify Schedule
 }
 
-// Verify says what the scheduled comparison with PostgreSQL covers.
+// Verify says what the scheduled comparison with PostgreSQL covers, and how fast it reads.
 type Verify struct {
-	Last   time.Duration
-	Repair bool
+	Last          time.Duration // rows with dates this far back come first in each comparison, older ones in turn
+	Repair        bool          // load what differs
+	RowsPerSecond int64         // 0: no limit
 }
 
 // Limits bound what tidemark may use.
@@ -199,7 +200,7 @@ func defaults() *Config {
 			Resync: mustSchedule("@hourly"),
 			Verify: mustSchedule("@daily"),
 		},
-		Verify: Verify{Last: 24 * time.Hour},
+		Verify: Verify{Last: 24 * time.Hour, RowsPerSecond: 50_000},
 		Limits: Limits{
 			MaxQueryAge:    10 * time.Minute,
 			KeptBytes:      50e9,

@@ -50,6 +50,7 @@ func (r *reader) schedules(c *Schedules, s *section) {
 func (r *reader) verify(c *Verify, s *section) {
 	field(s, "last", &c.Last, parseDuration)
 	field(s, "repair", &c.Repair, parseBool)
+	field(s, "rows_per_second", &c.RowsPerSecond, parseCount[int64])
 	s.done()
 }
 

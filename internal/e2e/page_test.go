@@ -44,7 +44,7 @@ func TestPage(t *testing.T) {
 		}
 		return nil
 	})
-	if _, err := b.Resync(t.Context()); err != nil {
+	if _, err := b.Resync(t.Context(), bridge.Request{}); err != nil {
 		t.Fatal(err)
 	}
 	awaitText(t, r, page, "[data-job=fold][data-state=done]", "fold public.sales")

@@ -152,7 +152,7 @@ func enoughFor(seconds int) enough {
 }
 
 // maxRounds bounds a run.
-const maxRounds = 20
+const maxRounds = 40
 
 // load writes for the duration, and for as long again until there is enough.
 func (b *tpcb) load(l *ledger) {

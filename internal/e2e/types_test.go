@@ -157,7 +157,7 @@ func TestTypes(t *testing.T) {
 	}
 	r.exec("DELETE FROM types WHERE id % 5 = 0")
 	r.compare("a new label and deletes", types)
-	if _, err := b.Resync(t.Context()); err != nil {
+	if _, err := b.Resync(t.Context(), bridge.Request{}); err != nil {
 		t.Fatal(err)
 	}
 	r.compare("a fold", types)

@@ -6,10 +6,10 @@ package load
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
@@ -24,6 +24,7 @@ import (
 type Options struct {
 	Barrier cdc.LSN           // the rows are those of the transactions that committed before it
 	Split   splitdate.Instant // of a table with a date column
+	Range   splitdate.Range   // rows outside it are left out
 	Small   bool              // a mirrored table that lies in RT as a whole
 	Numbers func() splitdate.Chunk
 }
@@ -38,7 +39,8 @@ type Loader struct {
 
 	period func(splitdate.Instant) int64
 
-	rows atomic.Uint64 // keyless rows are numbered in the order of arrival
+	ordinals atomic.Uint64 // keyless rows are numbered in the order of arrival
+	rows     atomic.Uint64 // that were placed
 
 	mu       sync.Mutex
 	historic map[int64]splitdate.Chunk // by period
@@ -136,8 +138,9 @@ func (l *Loader) key(row cdc.Tuple) string {
 // add appends a row to the half it belongs to. Whether it is settled is known when its date has been read.
 func (w *worker) add(row cdc.Tuple) error {
 	l := w.loader
-	ordinal := l.rows.Add(1)
+	ordinal := l.ordinals.Add(1)
 	if l.date < 0 {
+		l.rows.Add(1)
 		if l.Small {
 			return w.rt.append(row, l.rt, l.Barrier, ordinal)
 		}
@@ -148,6 +151,11 @@ func (w *worker) add(row cdc.Tuple) error {
 	}
 	last := w.historic.rows.Rows() - 1
 	at, dated := w.historic.rows.Instant(l.date, last)
+	if !l.Range.Contains(splitdate.Instant(at), dated) {
+		w.historic.truncate(last)
+		return nil
+	}
+	l.rows.Add(1)
 	if dated && splitdate.Instant(at) < l.Split {
 		w.historic.chunk[last] = uint64(l.chunk(l.period(splitdate.Instant(at))))
 		return nil
@@ -183,6 +191,13 @@ func (h *half) truncate(rows int) {
 	h.chunk, h.lsn, h.ordinal = h.chunk[:rows], h.lsn[:rows], h.ordinal[:rows]
 }
 
+// Chunks are the chunks that rows may have gone to, of RT and of HISTORIC.
+func (l *Loader) Chunks() (rt, settled []splitdate.Chunk) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return []splitdate.Chunk{l.rt}, slices.Sorted(maps.Values(l.historic))
+}
+
 // chunk returns the HISTORIC chunk of a period.
 func (l *Loader) chunk(period int64) splitdate.Chunk {
 	l.mu.Lock()
@@ -193,30 +208,6 @@ func (l *Loader) chunk(period int64) splitdate.Chunk {
 		l.historic[period] = c
 	}
 	return c
-}
-
-// Period returns the function that numbers the partition of HISTORIC which an instant belongs to; a chunk spans one, so
-// that a fold rewrites no more than that.
-func Period(t *sql.Table) func(splitdate.Instant) int64 {
-	if t.Mirrored() {
-		return func(splitdate.Instant) int64 { return 0 }
-	}
-	zone := t.DateType().Zone
-	if zone == nil {
-		zone = time.UTC
-	}
-	return func(at splitdate.Instant) int64 {
-		then := at.Time().In(zone)
-		y, m, d := then.Date()
-		switch t.PartitionBy {
-		case "month":
-			return int64(y)*100 + int64(m)
-		case "hour":
-			return ((int64(y)*100+int64(m))*100+int64(d))*100 + int64(then.Hour())
-		default:
-			return (int64(y)*100+int64(m))*100 + int64(d)
-		}
-	}
 }
 
 // send inserts what a half holds.
@@ -258,16 +249,12 @@ func (l *Loader) Finish(ctx context.Context) (splitdate.Table, error) {
 			}
 		}
 	}
-	settled := make([]splitdate.Chunk, 0, len(l.historic))
-	for _, c := range l.historic {
-		settled = append(settled, c)
-	}
-	slices.Sort(settled)
+	rt, settled := l.Chunks()
 	for _, r := range []struct {
 		region sql.Region
 		chunks []splitdate.Chunk
 		list   *[]splitdate.Chunk
-	}{{sql.Historic, settled, &state.Clean}, {sql.RT, []splitdate.Chunk{l.rt}, &state.RT}} {
+	}{{sql.Historic, settled, &state.Clean}, {sql.RT, rt, &state.RT}} {
 		metas, err := splitdate.CountChunks(ctx, l.db, l.table, r.region, r.chunks)
 		if err != nil {
 			return state, err

@@ -25,8 +25,14 @@ type Job struct {
 	done  atomic.Int64 // rows
 	total atomic.Int64 // rows, 0 where it is not known
 
-	ended  time.Time // zero: running; under the observer's mutex, as is failed
+	// Under the observer's mutex:
+	ended  time.Time // zero: running
 	failed bool
+	phase  string
+	rng    string    // of dates, "" is all of the table
+	parts  int       // that wait after this one
+	slot   string    // LSN of its barrier, "" is none
+	held   time.Time // when the barrier was made
 }
 
 // jobsKept is how many jobs that ended the page lists.
@@ -47,6 +53,32 @@ func (j *Job) Advance(done, total int64) {
 	if j != nil {
 		j.done.Store(done)
 		j.total.Store(total)
+	}
+}
+
+// Done says how many rows are done.
+func (j *Job) Done(rows int64) {
+	if j != nil {
+		j.done.Store(rows)
+	}
+}
+
+// Part says which range of the table's dates the job is about, and how many parts wait after it.
+func (j *Job) Part(rng string, waiting int) {
+	j.set(func() { j.rng, j.parts = rng, waiting })
+}
+
+// Enter says what the job does now.
+func (j *Job) Enter(phase string) { j.set(func() { j.phase = phase }) }
+
+// Hold says at which LSN the job keeps a slot and a snapshot at PostgreSQL; "" is that it lets go of them.
+func (j *Job) Hold(lsn string) { j.set(func() { j.slot, j.held = lsn, j.o.now() }) }
+
+func (j *Job) set(change func()) {
+	if j != nil {
+		j.o.mu.Lock()
+		defer j.o.mu.Unlock()
+		change()
 	}
 }
 
@@ -105,10 +137,19 @@ type JobStatus struct {
 	Rate    float64    `json:"rows_per_second"`
 	Seconds float64    `json:"seconds"` // since it began, or that it took
 	Left    float64    `json:"seconds_left"`
+	Phase   string     `json:"phase,omitempty"`
+	Range   string     `json:"range,omitempty"` // of dates, where it is a part of the table
+	Parts   int        `json:"parts_left,omitempty"`
+	Slot    string     `json:"slot_lsn,omitempty"`     // from which a slot of the job's own keeps WAL
+	Held    float64    `json:"held_seconds,omitempty"` // for how long it has kept a snapshot, which holds back vacuum
 }
 
 func (j *Job) status(now time.Time) JobStatus {
 	s := JobStatus{Kind: j.kind, Table: j.table, Begun: j.begun, Failed: j.failed, Done: j.done.Load(), Total: j.total.Load()}
+	s.Phase, s.Range, s.Parts, s.Slot = j.phase, j.rng, j.parts, j.slot
+	if j.slot != "" {
+		s.Held = now.Sub(j.held).Seconds()
+	}
 	if !j.ended.IsZero() {
 		now, s.Ended = j.ended, &j.ended
 	}

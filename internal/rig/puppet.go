@@ -174,7 +174,7 @@ func (h *held) order(line string) {
 	switch {
 	case line == resync:
 		go func() { // ends with the resync, or with the process
-			_, _ = h.bridge.Resync(context.Background())
+			_, _ = h.bridge.Resync(context.Background(), bridge.Request{})
 		}()
 	case line != goOn:
 		h.armed = line

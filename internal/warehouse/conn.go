@@ -204,6 +204,15 @@ func (c *Conn) Insert(ctx context.Context, s sql.Statement, fill func(driver.Bat
 	})
 }
 
+// thrownCode is ClickHouse's FUNCTION_THROW_IF_VALUE_IS_NON_ZERO.
+const thrownCode = 395
+
+// Thrown reports whether a throwIf of a view ended a query.
+func Thrown(err error) bool {
+	var exception *clickhouse.Exception
+	return errors.As(err, &exception) && exception.Code == thrownCode
+}
+
 // Version is a server's version, without what follows the minor number.
 type Version [2]int
 

@@ -59,6 +59,22 @@ ORDER BY `term`
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
 COMMENT 'tidemark: who began which term; a mark of an older term is not written any more';
 
+-- create_verified
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`verified`
+(
+    `table` String,
+    `since` Int64,
+    `until` Int64,
+    `at` DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC'),
+    `lsn` UInt64,
+    `rows` UInt64,
+    `differences` UInt64
+)
+ENGINE = ReplacingMergeTree(`at`)
+ORDER BY (`table`, `since`)
+SETTINGS old_parts_lifetime = 5
+COMMENT 'tidemark: when which range of dates (µs since the epoch) was last compared with PostgreSQL, and what was found';
+
 -- create_split_date_current
 CREATE OR REPLACE VIEW `shop`.`split_date_current`
 (
@@ -180,6 +196,15 @@ WHERE `engine` = 'View'
     AND position(`create_table_query`, 'SQL SECURITY DEFINER') > 0
     AND position(`as_select`, {database:String}) > 0
 ORDER BY `database`, `name`;
+
+-- insert_verified
+INSERT INTO `shop_tidemark`.`verified` (`table`, `since`, `until`, `lsn`, `rows`, `differences`)
+SELECT {table:String}, {since:Int64}, {until:Int64}, {lsn:UInt64}, {rows:UInt64}, {differences:UInt64};
+
+-- list_verified
+SELECT `table`, `since`, `until`, toUnixTimestamp64Micro(`at`), `differences`
+FROM `shop_tidemark`.`verified` FINAL
+ORDER BY `table`, `since`;
 
 -- drop_view
 DROP VIEW IF EXISTS `shop`.`sales`;

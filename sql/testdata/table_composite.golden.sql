@@ -287,6 +287,26 @@ SELECT DISTINCT toInt64(toYYYYMM(`day`)) FROM `shop_tidemark`.`composite_histori
 UNION DISTINCT
 SELECT DISTINCT toInt64(toYYYYMM(`day`)) FROM `shop_tidemark`.`composite_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
 
+-- fold
+INSERT INTO `shop_tidemark`.`composite_historic` (`id`, `day`, `price`, `_chunk`)
+SELECT `id`, `day`, `price`, transform(toInt64(toYYYYMM(`day`)), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
+FROM
+(
+    SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_historic`
+    WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+        AND (`_chunk`, identity(`day`), `id`) NOT IN (SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
+        AND NOT (({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York'))))
+    UNION ALL
+    SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_late`
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
+)
+SETTINGS max_threads = 1;
+
+-- fold_periods
+SELECT DISTINCT toInt64(toYYYYMM(`day`)) FROM `shop_tidemark`.`composite_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York'))))
+UNION DISTINCT
+SELECT DISTINCT toInt64(toYYYYMM(`day`)) FROM `shop_tidemark`.`composite_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
+
 -- fold_masks
 INSERT INTO `shop_tidemark`.`composite_masks` (`_chunk`, `_of`, `day`, `id`)
 SELECT {to:UInt64}, `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks`
@@ -305,6 +325,73 @@ WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
         (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN {frozen:Array(UInt64)})
         OR (`day`, `id`) IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     );
+
+-- chunks_in_range
+SELECT DISTINCT `_chunk` FROM `shop_tidemark`.`composite_historic` WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')))) ORDER BY `_chunk`;
+
+-- compare
+SELECT countIf(`_loaded` = 0), countIf(`_loaded` = 1), sumIf(`_hash`, `_loaded` = 0), sumIf(`_hash`, `_loaded` = 1)
+FROM
+(
+    SELECT 0 AS `_loaded`, [toString(`day`), toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `day`, `price`)) AS `_hash` FROM `shop_tidemark`.`composite_historic`
+    WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+        AND (`_chunk`, identity(`day`), `id`) NOT IN (SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
+    UNION ALL
+    SELECT 0 AS `_loaded`, [toString(`day`), toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `day`, `price`)) AS `_hash` FROM `shop_tidemark`.`composite_late`
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND (({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 0 AS `_loaded`, [toString(`day`), toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `day`, `price`)) AS `_hash` FROM `shop_tidemark`.`composite_rt`
+    WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND (({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 1 AS `_loaded`, [toString(`day`), toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `day`, `price`)) AS `_hash` FROM `shop_tidemark`.`composite_historic`
+    WHERE indexHint(`_chunk` IN {loaded_historic:Array(UInt64)}) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 1 AS `_loaded`, [toString(`day`), toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `day`, `price`)) AS `_hash` FROM `shop_tidemark`.`composite_rt`
+    WHERE indexHint(`_chunk` IN {loaded_rt:Array(UInt64)}) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+
+);
+
+-- differ
+SELECT `_identity`, countIf(`_loaded` = 0) AS `_here`, countIf(`_loaded` = 1) AS `_there`
+FROM
+(
+    SELECT 0 AS `_loaded`, [toString(`day`), toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `day`, `price`)) AS `_hash` FROM `shop_tidemark`.`composite_historic`
+    WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+        AND (`_chunk`, identity(`day`), `id`) NOT IN (SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
+    UNION ALL
+    SELECT 0 AS `_loaded`, [toString(`day`), toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `day`, `price`)) AS `_hash` FROM `shop_tidemark`.`composite_late`
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND (({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 0 AS `_loaded`, [toString(`day`), toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `day`, `price`)) AS `_hash` FROM `shop_tidemark`.`composite_rt`
+    WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND (({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 1 AS `_loaded`, [toString(`day`), toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `day`, `price`)) AS `_hash` FROM `shop_tidemark`.`composite_historic`
+    WHERE indexHint(`_chunk` IN {loaded_historic:Array(UInt64)}) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 1 AS `_loaded`, [toString(`day`), toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `day`, `price`)) AS `_hash` FROM `shop_tidemark`.`composite_rt`
+    WHERE indexHint(`_chunk` IN {loaded_rt:Array(UInt64)}) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+
+)
+GROUP BY `_identity`
+HAVING `_here` != `_there` OR uniqExact(`_hash`) > 1
+ORDER BY `_identity`
+LIMIT {limit:UInt64};
+
+-- replace
+INSERT INTO `shop_tidemark`.`composite_rt` (`id`, `day`, `price`, `_chunk`)
+SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_rt`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)}))
+UNION ALL
+SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_rt`
+WHERE indexHint(`_chunk` IN {loaded:Array(UInt64)}) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
+
+-- replace
+INSERT INTO `shop_tidemark`.`composite_late` (`id`, `day`, `price`, `_chunk`)
+SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_late`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)}))
+UNION ALL
+SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_late`
+WHERE indexHint(`_chunk` IN {loaded:Array(UInt64)}) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
 
 -- check_invariants
 SELECT

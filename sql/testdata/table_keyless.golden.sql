@@ -281,6 +281,26 @@ SELECT DISTINCT toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assume
 UNION DISTINCT
 SELECT DISTINCT toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`))) FROM `shop_tidemark`.`keyless_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
 
+-- fold
+INSERT INTO `shop_tidemark`.`keyless_historic` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, transform(toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`))), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
+FROM
+(
+    SELECT `price`, `mtime`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_historic`
+    WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+        AND (`_chunk`, identity(`_lsn`), `_ordinal`) NOT IN (SELECT `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
+        AND NOT (ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8}))
+    UNION ALL
+    SELECT `price`, `mtime`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_late`
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
+)
+SETTINGS max_threads = 1;
+
+-- fold_periods
+SELECT DISTINCT toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`))) FROM `shop_tidemark`.`keyless_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8}))
+UNION DISTINCT
+SELECT DISTINCT toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`))) FROM `shop_tidemark`.`keyless_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
+
 -- fold_masks
 INSERT INTO `shop_tidemark`.`keyless_masks` (`_chunk`, `_of`, `_lsn`, `_ordinal`)
 SELECT {to:UInt64}, `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks`
@@ -299,6 +319,71 @@ WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
         (`_lsn`, `_ordinal`) NOT IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN {frozen:Array(UInt64)})
         OR (`_lsn`, `_ordinal`) IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     );
+
+-- chunks_in_range
+SELECT DISTINCT `_chunk` FROM `shop_tidemark`.`keyless_historic` WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8})) ORDER BY `_chunk`;
+
+-- compare
+SELECT countIf(`_loaded` = 0), countIf(`_loaded` = 1), sumIf(`_hash`, `_loaded` = 0), sumIf(`_hash`, `_loaded` = 1)
+FROM
+(
+    SELECT 0 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_historic`
+    WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8})) AND `_lsn` < {barrier:UInt64}
+    UNION ALL
+    SELECT 0 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_late`
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND (ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8})) AND `_lsn` < {barrier:UInt64}
+    UNION ALL
+    SELECT 0 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_rt`
+    WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND (ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8})) AND `_lsn` < {barrier:UInt64}
+    UNION ALL
+    SELECT 1 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_historic`
+    WHERE indexHint(`_chunk` IN {loaded_historic:Array(UInt64)}) AND `_lsn` < {barrier:UInt64}
+    UNION ALL
+    SELECT 1 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_rt`
+    WHERE indexHint(`_chunk` IN {loaded_rt:Array(UInt64)}) AND `_lsn` < {barrier:UInt64}
+
+);
+
+-- differ
+SELECT `_identity`, countIf(`_loaded` = 0) AS `_here`, countIf(`_loaded` = 1) AS `_there`
+FROM
+(
+    SELECT 0 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_historic`
+    WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8})) AND `_lsn` < {barrier:UInt64}
+    UNION ALL
+    SELECT 0 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_late`
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND (ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8})) AND `_lsn` < {barrier:UInt64}
+    UNION ALL
+    SELECT 0 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_rt`
+    WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND (ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8})) AND `_lsn` < {barrier:UInt64}
+    UNION ALL
+    SELECT 1 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_historic`
+    WHERE indexHint(`_chunk` IN {loaded_historic:Array(UInt64)}) AND `_lsn` < {barrier:UInt64}
+    UNION ALL
+    SELECT 1 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_rt`
+    WHERE indexHint(`_chunk` IN {loaded_rt:Array(UInt64)}) AND `_lsn` < {barrier:UInt64}
+
+)
+GROUP BY `_identity`
+HAVING `_here` != `_there` OR uniqExact(`_hash`) > 1
+ORDER BY `_identity`
+LIMIT {limit:UInt64};
+
+-- replace
+INSERT INTO `shop_tidemark`.`keyless_rt` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_rt`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT ((ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8})) AND `_lsn` < {barrier:UInt64})
+UNION ALL
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_rt`
+WHERE indexHint(`_chunk` IN {loaded:Array(UInt64)}) AND `_lsn` < {barrier:UInt64};
+
+-- replace
+INSERT INTO `shop_tidemark`.`keyless_late` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_late`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT ((ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8})) AND `_lsn` < {barrier:UInt64})
+UNION ALL
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_late`
+WHERE indexHint(`_chunk` IN {loaded:Array(UInt64)}) AND `_lsn` < {barrier:UInt64};
 
 -- check_invariants
 SELECT

@@ -285,6 +285,26 @@ SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`own_hist
 UNION DISTINCT
 SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`own_late` WHERE indexHint(`___chunk` IN {late:Array(UInt64)});
 
+-- fold
+INSERT INTO `shop_tidemark`.`own_historic` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
+SELECT `_chunk`, `__source_7`, `created_at`, transform(toInt64(toYYYYMMDD(`created_at`)), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
+FROM
+(
+    SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_historic`
+    WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
+        AND (`___chunk`, identity(`_chunk`)) NOT IN (SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN {masks:Array(UInt64)})
+        AND NOT (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')))
+    UNION ALL
+    SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_late`
+    WHERE indexHint(`___chunk` IN {late:Array(UInt64)})
+)
+SETTINGS max_threads = 1;
+
+-- fold_periods
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`own_historic` WHERE indexHint(`___chunk` IN {from:Array(UInt64)}) AND NOT (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')))
+UNION DISTINCT
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`own_late` WHERE indexHint(`___chunk` IN {late:Array(UInt64)});
+
 -- fold_masks
 INSERT INTO `shop_tidemark`.`own_masks` (`___chunk`, `___of`, `_chunk`)
 SELECT {to:UInt64}, `___of`, `_chunk` FROM `shop_tidemark`.`own_masks`
@@ -303,6 +323,73 @@ WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
         `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_late` WHERE `___chunk` IN {frozen:Array(UInt64)})
         OR `_chunk` IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
     );
+
+-- chunks_in_range
+SELECT DISTINCT `___chunk` FROM `shop_tidemark`.`own_historic` WHERE indexHint(`___chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) ORDER BY `___chunk`;
+
+-- compare
+SELECT countIf(`___loaded` = 0), countIf(`___loaded` = 1), sumIf(`___hash`, `___loaded` = 0), sumIf(`___hash`, `___loaded` = 1)
+FROM
+(
+    SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_historic`
+    WHERE indexHint(`___chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+        AND (`___chunk`, identity(`_chunk`)) NOT IN (SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN {masks:Array(UInt64)})
+    UNION ALL
+    SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_late`
+    WHERE indexHint(`___chunk` IN {late:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_rt`
+    WHERE indexHint(`___chunk` IN {rt:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 1 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_historic`
+    WHERE indexHint(`___chunk` IN {loaded_historic:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 1 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_rt`
+    WHERE indexHint(`___chunk` IN {loaded_rt:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+
+);
+
+-- differ
+SELECT `___identity`, countIf(`___loaded` = 0) AS `___here`, countIf(`___loaded` = 1) AS `___there`
+FROM
+(
+    SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_historic`
+    WHERE indexHint(`___chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+        AND (`___chunk`, identity(`_chunk`)) NOT IN (SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN {masks:Array(UInt64)})
+    UNION ALL
+    SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_late`
+    WHERE indexHint(`___chunk` IN {late:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_rt`
+    WHERE indexHint(`___chunk` IN {rt:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 1 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_historic`
+    WHERE indexHint(`___chunk` IN {loaded_historic:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 1 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_rt`
+    WHERE indexHint(`___chunk` IN {loaded_rt:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+
+)
+GROUP BY `___identity`
+HAVING `___here` != `___there` OR uniqExact(`___hash`) > 1
+ORDER BY `___identity`
+LIMIT {limit:UInt64};
+
+-- replace
+INSERT INTO `shop_tidemark`.`own_rt` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
+SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_rt`
+WHERE indexHint(`___chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)}))
+UNION ALL
+SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_rt`
+WHERE indexHint(`___chunk` IN {loaded:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
+
+-- replace
+INSERT INTO `shop_tidemark`.`own_late` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
+SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_late`
+WHERE indexHint(`___chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)}))
+UNION ALL
+SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_late`
+WHERE indexHint(`___chunk` IN {loaded:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
 
 -- check_invariants
 SELECT

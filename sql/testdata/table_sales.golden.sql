@@ -292,6 +292,26 @@ SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`sales_hi
 UNION DISTINCT
 SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`sales_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
 
+-- fold
+INSERT INTO `shop_tidemark`.`sales_historic` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, transform(toInt64(toYYYYMMDD(`created_at`)), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
+FROM
+(
+    SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`sales_historic`
+    WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+        AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`sales_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
+        AND NOT (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')))
+    UNION ALL
+    SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`sales_late`
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
+)
+SETTINGS max_threads = 1;
+
+-- fold_periods
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`sales_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')))
+UNION DISTINCT
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`sales_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
+
 -- fold_masks
 INSERT INTO `shop_tidemark`.`sales_masks` (`_chunk`, `_of`, `id`)
 SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`sales_masks`
@@ -310,6 +330,73 @@ WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
         `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_late` WHERE `_chunk` IN {frozen:Array(UInt64)})
         OR `id` IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     );
+
+-- chunks_in_range
+SELECT DISTINCT `_chunk` FROM `shop_tidemark`.`sales_historic` WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) ORDER BY `_chunk`;
+
+-- compare
+SELECT countIf(`_loaded` = 0), countIf(`_loaded` = 1), sumIf(`_hash`, `_loaded` = 0), sumIf(`_hash`, `_loaded` = 1)
+FROM
+(
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`sales_historic`
+    WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+        AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`sales_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
+    UNION ALL
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`sales_late`
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`sales_rt`
+    WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`sales_historic`
+    WHERE indexHint(`_chunk` IN {loaded_historic:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`sales_rt`
+    WHERE indexHint(`_chunk` IN {loaded_rt:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+
+);
+
+-- differ
+SELECT `_identity`, countIf(`_loaded` = 0) AS `_here`, countIf(`_loaded` = 1) AS `_there`
+FROM
+(
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`sales_historic`
+    WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+        AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`sales_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
+    UNION ALL
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`sales_late`
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`sales_rt`
+    WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`sales_historic`
+    WHERE indexHint(`_chunk` IN {loaded_historic:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`sales_rt`
+    WHERE indexHint(`_chunk` IN {loaded_rt:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+
+)
+GROUP BY `_identity`
+HAVING `_here` != `_there` OR uniqExact(`_hash`) > 1
+ORDER BY `_identity`
+LIMIT {limit:UInt64};
+
+-- replace
+INSERT INTO `shop_tidemark`.`sales_rt` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`sales_rt`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {journal:Array(UInt64)}))
+UNION ALL
+SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`sales_rt`
+WHERE indexHint(`_chunk` IN {loaded:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
+
+-- replace
+INSERT INTO `shop_tidemark`.`sales_late` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`sales_late`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {journal:Array(UInt64)}))
+UNION ALL
+SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`sales_late`
+WHERE indexHint(`_chunk` IN {loaded:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
 
 -- check_invariants
 SELECT

@@ -274,6 +274,26 @@ SELECT DISTINCT toInt64(0) FROM `shop_tidemark`.`stores_historic` WHERE indexHin
 UNION DISTINCT
 SELECT DISTINCT toInt64(0) FROM `shop_tidemark`.`stores_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
 
+-- fold
+INSERT INTO `shop_tidemark`.`stores_historic` (`id`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `no\x60te\x27\x5c`, transform(toInt64(0), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
+FROM
+(
+    SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_historic`
+    WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+        AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
+        AND NOT 1
+    UNION ALL
+    SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_late`
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
+)
+SETTINGS max_threads = 1;
+
+-- fold_periods
+SELECT DISTINCT toInt64(0) FROM `shop_tidemark`.`stores_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT 1
+UNION DISTINCT
+SELECT DISTINCT toInt64(0) FROM `shop_tidemark`.`stores_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
+
 -- fold_masks
 INSERT INTO `shop_tidemark`.`stores_masks` (`_chunk`, `_of`, `id`)
 SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`stores_masks`
@@ -292,6 +312,73 @@ WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
         `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_late` WHERE `_chunk` IN {frozen:Array(UInt64)})
         OR `id` IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     );
+
+-- chunks_in_range
+SELECT DISTINCT `_chunk` FROM `shop_tidemark`.`stores_historic` WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND 1 ORDER BY `_chunk`;
+
+-- compare
+SELECT countIf(`_loaded` = 0), countIf(`_loaded` = 1), sumIf(`_hash`, `_loaded` = 0), sumIf(`_hash`, `_loaded` = 1)
+FROM
+(
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_historic`
+    WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND 1 AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+        AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
+    UNION ALL
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_late`
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND 1 AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_rt`
+    WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND 1 AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_historic`
+    WHERE indexHint(`_chunk` IN {loaded_historic:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_rt`
+    WHERE indexHint(`_chunk` IN {loaded_rt:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+
+);
+
+-- differ
+SELECT `_identity`, countIf(`_loaded` = 0) AS `_here`, countIf(`_loaded` = 1) AS `_there`
+FROM
+(
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_historic`
+    WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND 1 AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+        AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
+    UNION ALL
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_late`
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND 1 AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_rt`
+    WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND 1 AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_historic`
+    WHERE indexHint(`_chunk` IN {loaded_historic:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_rt`
+    WHERE indexHint(`_chunk` IN {loaded_rt:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+
+)
+GROUP BY `_identity`
+HAVING `_here` != `_there` OR uniqExact(`_hash`) > 1
+ORDER BY `_identity`
+LIMIT {limit:UInt64};
+
+-- replace
+INSERT INTO `shop_tidemark`.`stores_rt` (`id`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_rt`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (1 AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)}))
+UNION ALL
+SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_rt`
+WHERE indexHint(`_chunk` IN {loaded:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
+
+-- replace
+INSERT INTO `shop_tidemark`.`stores_late` (`id`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_late`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (1 AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)}))
+UNION ALL
+SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_late`
+WHERE indexHint(`_chunk` IN {loaded:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
 
 -- check_invariants
 SELECT

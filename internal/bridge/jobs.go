@@ -1,0 +1,169 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tidemark-db/tidemark/internal/fault"
+	"github.com/tidemark-db/tidemark/internal/warehouse"
+	"github.com/tidemark-db/tidemark/splitdate"
+)
+
+// job begins what a command asks for. All but a roll is answered when its last part is published.
+func (s *session) job(ctx context.Context, j job) error {
+	if j.kind == jobRoll {
+		rolled, err := s.roll(ctx)
+		j.reply <- jobResult{rolled: rolled, err: err}
+		return err
+	}
+	tables, err := s.requested(j.request.Table)
+	if err != nil {
+		j.reply <- jobResult{err: err}
+		return nil
+	}
+	switch {
+	case j.kind == jobVerify:
+		s.beginWalk(ctx, s.newWalk(compare, tables, j))
+	case j.request.FromSource:
+		s.beginWalk(ctx, s.newWalk(replace, tables, j))
+	default:
+		s.resyncs = append(s.resyncs, &resync{waiting: tables, rng: j.request.dates(), reply: j.reply})
+		s.nextFold(ctx)
+	}
+	return nil
+}
+
+// requested finds the tables that a request names.
+func (s *session) requested(name string) ([]*table, error) {
+	if name == "" {
+		return slices.Clone(s.tables), nil
+	}
+	var found []*table
+	for _, t := range s.tables {
+		if t.sql.Source == name {
+			return []*table{t}, nil
+		}
+		if t.cfg.Name.Name == name {
+			found = append(found, t)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found, nil
+	case 0:
+		return nil, fault.New("name one of "+s.tableNames(), "there is no table %q: %w", name, errNoTable)
+	default:
+		return nil, fault.New("write the schema before the name", "several tables are called %q: %w", name, errNoTable)
+	}
+}
+
+func (s *session) tableNames() string {
+	names := make([]string, len(s.tables))
+	for i, t := range s.tables {
+		names[i] = t.sql.Source
+	}
+	return strings.Join(names, ", ")
+}
+
+func (s *session) newWalk(want intent, tables []*table, j job) *walk {
+	w := &walk{intent: want, perSec: int64(s.cfg.Limits.CopyRowsPerSecond), reply: j.reply}
+	for _, t := range tables {
+		if s.live(t) {
+			w.parts = append(w.parts, s.parts(t, j.request.dates())...)
+		}
+	}
+	return w
+}
+
+// failJobs answers those who wait when the session ends.
+func (s *session) failJobs() {
+	for _, r := range s.resyncs {
+		if r.reply != nil {
+			r.reply <- jobResult{folded: r.folded, err: errInterrupted}
+		}
+	}
+	for _, w := range s.walks {
+		w.answer(errInterrupted)
+	}
+}
+
+// scheduledVerify walks all tables: first the rows of verify.last, then the rest, what was compared longest ago first. A walk
+// that the next one finds under way ends there, so that the rest of each walk goes on where the last one ended.
+func (s *session) scheduledVerify(ctx context.Context) error {
+	w := &walk{intent: compare, perSec: int64(s.cfg.Verify.RowsPerSecond), scheduled: true}
+	if s.cfg.Verify.Repair {
+		w.intent = repair
+	}
+	proofs, err := listProofs(ctx, s.db)
+	if err != nil {
+		return err
+	}
+	recent := splitdate.InstantOf(time.Now().Add(-s.cfg.Verify.Last))
+	var older []part
+	for _, t := range s.tables {
+		if !s.live(t) {
+			continue
+		}
+		for _, p := range s.parts(t, splitdate.Everything) {
+			if p.rng.To > recent {
+				w.parts = append(w.parts, p)
+			} else {
+				older = append(older, p)
+			}
+		}
+	}
+	slices.SortStableFunc(older, func(a, b part) int {
+		return proofs.of(a.table.sql.Source, a.rng.From).At.Compare(proofs.of(b.table.sql.Source, b.rng.From).At)
+	})
+	w.parts = append(w.parts, older...)
+	s.beginWalk(ctx, w)
+	return nil
+}
+
+// proof is what is known of a part: when it was last compared with PostgreSQL, and how many rows differed then. The zero
+// proof is of a part that never was.
+type proof struct {
+	At          time.Time
+	Differences uint64
+}
+
+// proofs are by table and first instant of the part.
+type proofs map[string]map[splitdate.Instant]proof
+
+func (p proofs) of(table string, from splitdate.Instant) proof { return p[table][from] }
+
+func listProofs(ctx context.Context, db *warehouse.Conn) (proofs, error) {
+	out := proofs{}
+	err := db.Query(ctx, db.Database().ListVerified(), nil, func(r warehouse.Rows) error {
+		var table string
+		var since, until, at int64
+		var differences uint64
+		if err := r.Scan(&table, &since, &until, &at, &differences); err != nil {
+			return err
+		}
+		if out[table] == nil {
+			out[table] = map[splitdate.Instant]proof{}
+		}
+		out[table][splitdate.Instant(since)] = proof{At: splitdate.Instant(at).Time(), Differences: differences}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read when rows were last compared: %w", err)
+	}
+	return out, nil
+}
+
+// prove keeps what comparing, or loading, a part found out about it.
+func (s *session) prove(ctx context.Context, r *rereading, outcome Reread) error {
+	differences := len(outcome.Differences)
+	if outcome.Replaced {
+		differences = 0
+	}
+	return s.db.Exec(ctx, s.db.Database().InsertVerified(), warehouse.Params{
+		"table": outcome.Table, "since": warehouse.I64(r.rng.From), "until": warehouse.I64(r.rng.To),
+		"lsn": warehouse.U64(r.barrier), "rows": warehouse.U64(outcome.Rows), "differences": warehouse.U64(uint64(differences)),
+	})
+}

@@ -1,0 +1,75 @@
+package e2e
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tidemark-db/tidemark/internal/bridge"
+	"github.com/tidemark-db/tidemark/internal/rig"
+)
+
+// jobMix keeps a bridge busy with comparisons and loads of random parts of its tables. What it compares must be equal.
+type jobMix struct {
+	t      testing.TB
+	bridge *rig.Bridge
+	cancel context.CancelFunc
+	group  sync.WaitGroup
+	mu     sync.Mutex
+	equal  int // parts compared
+	loaded int // parts loaded
+}
+
+func startJobs(t testing.TB, b *rig.Bridge, tables []string, seed uint64) *jobMix {
+	ctx, cancel := context.WithCancel(t.Context())
+	m := &jobMix{t: t, bridge: b, cancel: cancel}
+	m.group.Go(func() { m.work(ctx, tables, rand.New(rand.NewPCG(seed, 3))) }) // ends with stop
+	t.Cleanup(m.stop)
+	return m
+}
+
+func (m *jobMix) stop() { m.cancel(); m.group.Wait() }
+
+func (m *jobMix) work(ctx context.Context, tables []string, random *rand.Rand) {
+	for ctx.Err() == nil {
+		request := bridge.Request{Table: tables[random.IntN(len(tables))]}
+		if random.IntN(2) == 0 {
+			from := time.Now().Add(-time.Duration(random.IntN(20)) * time.Second)
+			request.From = &from
+		}
+		if random.IntN(2) == 0 {
+			to := time.Now().Add(-time.Duration(random.IntN(8)) * time.Second)
+			request.To = &to
+		}
+		job := m.bridge.Verify
+		if random.IntN(2) == 0 {
+			job = m.bridge.Reload
+		}
+		done, err := job(ctx, request)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			m.t.Errorf("%+v: %v", request, err)
+			return
+		}
+		m.note(done)
+	}
+}
+
+func (m *jobMix) note(done []bridge.Reread) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, part := range done {
+		switch {
+		case part.Replaced:
+			m.loaded++
+		case part.Equal:
+			m.equal++
+		default:
+			m.t.Errorf("false alarm: %+v", part)
+		}
+	}
+}
