@@ -148,7 +148,7 @@ func TestNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.compare("a roll")
-	if _, err := b.Resync(t.Context()); err != nil {
+	if _, err := b.Resync(t.Context(), bridge.Request{}); err != nil {
 		t.Fatal(err)
 	}
 	n.compare("a fold")
