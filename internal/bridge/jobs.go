@@ -69,7 +69,7 @@ func (s *session) tableNames() string {
 }
 
 func (s *session) newWalk(want intent, tables []*table, j job) *walk {
-	w := &walk{intent: want, perSec: int64(s.cfg.Limits.CopyRowsPerSecond), reply: j.reply}
+	w := &walk{intent: want, perSec: s.cfg.Limits.CopyRowsPerSecond, reply: j.reply}
 	for _, t := range tables {
 		if s.live(t) {
 			w.parts = append(w.parts, s.parts(t, j.request.dates())...)
@@ -93,7 +93,7 @@ func (s *session) failJobs() {
 // scheduledVerify walks all tables: first the rows of verify.last, then the rest, what was compared longest ago first. A walk
 // that the next one finds under way ends there, so that the rest of each walk goes on where the last one ended.
 func (s *session) scheduledVerify(ctx context.Context) error {
-	w := &walk{intent: compare, perSec: int64(s.cfg.Verify.RowsPerSecond), scheduled: true}
+	w := &walk{intent: compare, perSec: s.cfg.Verify.RowsPerSecond, scheduled: true}
 	if s.cfg.Verify.Repair {
 		w.intent = repair
 	}
