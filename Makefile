@@ -1,13 +1,16 @@
 # make demo    both engines, a shop with a live workload, the bridge (the README's first command)
 # make test    lint and all tests (the README's second command)
+# make soak    random faults and random histories for TIDEMARK_SOAK minutes (20)
 # make build   static binaries in bin/
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  = -s -w -X main.version=$(VERSION)
 TOOLS    = go tool -modfile=tools/go.mod
-TIMEOUT ?= 15m
+TIMEOUT ?= 45m
 
-.PHONY: all build demo test unit lint static fmt golden clean
+TIDEMARK_SOAK ?= 20
+
+.PHONY: all build demo test soak unit lint static fmt golden clean
 all: build
 
 build:
@@ -22,6 +25,10 @@ test: lint static unit
 # Packages one after the other: each starts engines of its own, and two cores are soon busy.
 unit:
 	go test -race -p 1 -timeout $(TIMEOUT) ./...
+
+# Both print the seed that repeats what they did.
+soak:
+	TIDEMARK_SOAK=$(TIDEMARK_SOAK) go test ./internal/e2e -run 'TestSoak|TestModel$$' -count=1 -v -timeout 24h
 
 lint:
 	$(TOOLS) golangci-lint run ./...

@@ -19,6 +19,7 @@ import (
 	"github.com/tidemark-db/tidemark/internal/failpoint"
 	"github.com/tidemark-db/tidemark/internal/fault"
 	"github.com/tidemark-db/tidemark/internal/observe"
+	"github.com/tidemark-db/tidemark/internal/warehouse"
 	"github.com/tidemark-db/tidemark/rtwindow"
 	"github.com/tidemark-db/tidemark/splitdate"
 )
@@ -170,9 +171,9 @@ func (b *Bridge) Run(ctx context.Context) error {
 		b.watchSource(watching)
 	}()
 	defer func() { stopWatching(); <-watched }()
-	backoff, worked, futile := firstBackoff, false, 0
+	backoff, worked, failed, futile := firstBackoff, false, false, 0
 	for {
-		r := b.session(ctx, worked)
+		r := b.session(ctx, failed)
 		worked = worked || r.started
 		if r.err != nil && ctx.Err() == nil {
 			b.seen.Failed(kindOf(r.err), r.err)
@@ -181,10 +182,11 @@ func (b *Bridge) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case r.reloaded:
+			failed = false
 			continue
 		case b.opts.Standby && errors.Is(r.err, splitdate.ErrFenced):
 			b.log.Warn().Err(r.err).Msg("overtaken")
-		case !worked || final(r.err):
+		case final(r.err) || !worked && !(b.opts.Standby && outOfReach(r.err)):
 			return r.err
 		case r.advanced:
 			backoff, futile = firstBackoff, 0
@@ -194,9 +196,10 @@ func (b *Bridge) Run(ctx context.Context) error {
 		if futile >= maxFutile {
 			return fmt.Errorf("no progress in %d attempts: %w", futile, r.err)
 		}
-		if r.started {
+		if r.started && !r.recovering {
 			b.log.Error().Err(r.err).Str("kind", kindOf(r.err)).Msg("interrupted; going on from the newest mark as soon as both servers answer")
 		}
+		failed = worked
 		select {
 		case <-ctx.Done():
 			return nil
@@ -223,12 +226,12 @@ func final(err error) bool {
 	return false
 }
 
-// outOfReach says that a server cannot be reached, or went away: there is no limit to how often that may be.
+// outOfReach says that a server cannot be reached, went away, or has no room: there is no limit to how often that may be.
 func outOfReach(err error) bool {
 	var network net.Error
 	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, cdc.ErrSilent) || errors.Is(err, cdc.ErrLockLost) || errors.Is(err, cdc.ErrLocked) || errors.Is(err, cdc.ErrSlotInUse) ||
-		isShutdown(err)
+		isShutdown(err) || errors.Is(err, warehouse.ErrSilent) || warehouse.IsStrained(err)
 }
 
 // isShutdown says that PostgreSQL is starting or stopping, or has no connection to spare (SQLSTATE classes 57P and 53).
@@ -242,27 +245,25 @@ var errRefused = errors.New("refused")
 
 // outcome is how a session went.
 type outcome struct {
-	started  bool // it got to work
-	advanced bool // it published a new position
-	reloaded bool // a new configuration ended it
-	err      error
+	started    bool // it got to work
+	advanced   bool // it published a new position
+	recovering bool // it followed a failed one and did no better
+	reloaded   bool // a new configuration ended it
+	err        error
 }
 
-// session prepares and runs one session.
-func (b *Bridge) session(ctx context.Context, again bool) outcome {
+// session prepares and runs one session; recovering says that the last one failed.
+func (b *Bridge) session(ctx context.Context, recovering bool) outcome {
 	s, err := b.open(ctx)
 	if err != nil {
 		return outcome{err: err}
 	}
 	defer s.close()
-	if again {
-		b.log.Info().Msg("recovered")
-	}
+	s.recovering, s.began.at, s.began.lsn = recovering, time.Now(), s.mark.LSN
 	b.seen.Began(s.observed(), s.mark, s.cfg.Tick)
 	defer b.seen.Ended()
-	begin := s.mark.LSN
 	next, err := b.runUntilReload(ctx, s)
-	out := outcome{started: true, advanced: s.mark.LSN > begin, err: err}
+	out := outcome{started: true, advanced: s.mark.LSN > s.began.lsn, recovering: s.recovering, err: err}
 	if next != nil {
 		b.current.Store(next)
 		out.reloaded = true
@@ -281,7 +282,7 @@ func (b *Bridge) runUntilReload(ctx context.Context, s *session) (*config.Config
 			cancel()
 		}
 	}()
-	err := s.run(ctx)
+	err := s.guarded(ctx, s.run)
 	cancel()
 	return <-reloaded, err
 }

@@ -3,7 +3,6 @@ package bridge
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -40,7 +39,6 @@ func (s *session) run(ctx context.Context) error {
 	group, inner := errgroup.WithContext(context.WithoutCancel(ctx))
 	group.Go(func() error { return s.stream.Run(inner) })
 	group.Go(func() error { return s.keeper.run(inner) })
-	group.Go(func() error { return s.watchLock(inner) })
 	group.Go(func() error {
 		loopCtx, cancel := mergeCancel(inner, ctx)
 		defer cancel()
@@ -60,15 +58,6 @@ func mergeCancel(a, b context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(a)
 	stop := context.AfterFunc(b, cancel)
 	return ctx, func() { stop(); cancel() }
-}
-
-func (s *session) watchLock(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-s.lock.Lost():
-		return fmt.Errorf("hold the lock: %w", cdc.ErrLockLost)
-	}
 }
 
 // loop owns the mark. It returns nil when ctx ends: a tick under way is abandoned, unless it is at its commit point.
@@ -140,11 +129,24 @@ func (s *session) turn(ctx context.Context, ticks <-chan time.Time, on alarms) e
 	}
 }
 
+// recover notes, after a tick, that the session does what the last one failed to do: it has published a new position, or
+// gone on for a while without one.
+func (s *session) recover() {
+	if s.recovering && (s.mark.LSN > s.began.lsn || time.Since(s.began.at) > quietRecovery) {
+		s.recovering = false
+		s.log.Info().Stringer("lsn", s.mark.LSN).Msg("recovered")
+	}
+}
+
+// quietRecovery is how long a session has to work in a quiet database to count as a recovery.
+const quietRecovery = 5 * time.Second
+
 // tickOver publishes what came, and begins what waits.
 func (s *session) tickOver(ctx context.Context) error {
 	if err := s.commit(ctx); err != nil {
 		return err
 	}
+	s.recover()
 	s.overflowing()
 	s.nextFold(ctx)
 	s.nextPart(ctx)

@@ -47,6 +47,12 @@ type session struct {
 
 	archived uint64 // partitions of split_date before this one are in the log
 
+	began struct { // when and where the session got to work
+		at  time.Time
+		lsn splitdate.LSN
+	}
+	recovering bool // the last session failed, and this one has not done better yet
+
 	mark splitdate.Mark // the newest one
 	tick tick
 	load *loading // the one under way, if any
@@ -86,15 +92,55 @@ func (b *Bridge) sourceConfig() cdc.Config {
 func (b *Bridge) open(ctx context.Context) (*session, error) {
 	cfg := b.config()
 	s := &session{cfg: cfg, log: b.log, opts: b.opts, jobs: b.jobs, seen: b.seen, source: b.sourceConfig(), bySlot: map[string]*table{}, ignored: map[string]bool{}, failed: map[string]bool{}}
-	for _, step := range []func(context.Context) error{
-		s.connect, s.takeLock, s.preflight, s.plan, s.identify, s.create, s.claim, s.createTables, s.collectGarbage, s.selfCheck, s.openStream,
-	} {
-		if err := step(ctx); err != nil {
-			s.close()
-			return nil, err
-		}
+	err := inOrder(ctx, s.connect, s.takeLock)
+	if err == nil {
+		err = s.guarded(ctx, func(ctx context.Context) error {
+			return inOrder(ctx, s.preflight, s.plan, s.identify, s.create, s.claim, s.createTables, s.collectGarbage, s.selfCheck, s.openStream)
+		})
+	}
+	if err != nil {
+		s.close()
+		return nil, err
 	}
 	return s, nil
+}
+
+func inOrder(ctx context.Context, steps ...func(context.Context) error) error {
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// guarded does work as long as both servers are there. Where the lock is lost or ClickHouse does not answer, though nobody
+// hung up, it ends the work and returns why.
+func (s *session) guarded(ctx context.Context, work func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var guards sync.WaitGroup
+	guards.Go(func() { // ends with ctx, or cancels it
+		if err := s.db.Watch(ctx); err != nil {
+			cancel(err)
+			s.db.Abort()
+		}
+	})
+	guards.Go(func() { // likewise
+		select {
+		case <-ctx.Done():
+		case <-s.lock.Lost():
+			cancel(cdc.ErrLockLost)
+		}
+	})
+	err := work(ctx)
+	for _, lost := range []error{warehouse.ErrSilent, cdc.ErrLockLost} {
+		if cause := context.Cause(ctx); errors.Is(cause, lost) {
+			err = cause
+		}
+	}
+	cancel(nil)
+	guards.Wait()
+	return err
 }
 
 func (s *session) close() {

@@ -3,13 +3,13 @@ package rig
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
 
 	"github.com/tidemark-db/tidemark/internal/bridge"
 	"github.com/tidemark-db/tidemark/internal/config"
@@ -111,9 +112,13 @@ func (p *Puppet) Go() error {
 	return err
 }
 
-// Resync makes the puppet fold, if it is at work.
-func (p *Puppet) Resync() error {
-	_, err := fmt.Fprintln(p.orders, resync)
+// Resync makes the puppet fold, or read the rows of the last days from PostgreSQL again, if it is at work.
+func (p *Puppet) Resync(fromSource bool) error {
+	order := resync
+	if fromSource {
+		order = reload
+	}
+	_, err := fmt.Fprintln(p.orders, order)
 	return err
 }
 
@@ -123,20 +128,17 @@ func (p *Process) Pause() error { return p.cmd.Process.Signal(syscall.SIGSTOP) }
 // Resume lets a paused process go on.
 func (p *Process) Resume() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
 
-// Wait returns the exit code of a process that ends by itself.
-func (p *Process) Wait() int {
-	err := p.cmd.Wait()
-	_ = p.log.Close()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return exit.ExitCode()
-	}
-	return 0
+// Ended reports whether the process has ended by itself.
+func (p *Process) Ended() bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PID, p.Pid(), &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
+	return err != nil || info.Signo != 0
 }
 
 const (
 	goOn   = "go on"
 	resync = "resync"
+	reload = "reload"
 	isHeld = "held\n"
 )
 
@@ -212,6 +214,9 @@ func bePuppet(file string) int {
 	return 0
 }
 
+// reading matches the beginning of a statement that changes nothing, after what the template does first.
+var reading = regexp.MustCompile(`^\s*(\{\{[^}]*\}\}\s*)*(UNION ALL\s*(\{\{[^}]*\}\}\s*)*)?(SELECT|CHECK|DESCRIBE)`)
+
 // Failpoints lists the names of all statements that change state and are rendered of the files of package sql, whose
 // folder is given.
 func Failpoints(t testing.TB, sqlDir string) (out []string) {
@@ -225,7 +230,7 @@ func Failpoints(t testing.TB, sqlDir string) (out []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s := strings.TrimSpace(string(text)); !strings.HasPrefix(s, "SELECT") && !strings.HasPrefix(s, "CHECK") {
+		if !reading.Match(text) {
 			out = append(out, strings.TrimSuffix(filepath.Base(file), ".sql"))
 		}
 	}

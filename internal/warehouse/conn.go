@@ -39,6 +39,7 @@ type Conn struct {
 	hook     failpoint.Hook
 	term     atomic.Uint64
 	serial   atomic.Uint64
+	sockets  sockets
 }
 
 // Open parses the DSN and prepares a pool; it connects when first used.
@@ -54,8 +55,9 @@ func Open(o Options) (*Conn, error) {
 	// The database may not exist yet; every name in our statements is qualified.
 	opts.Auth.Database = ""
 	opts.MaxOpenConns, opts.MaxIdleConns = 16, 16
-	opts.DialTimeout = 10 * time.Second
-	opts.ReadTimeout = time.Hour // a statement's own context bounds it
+	opts.DialTimeout = dialTimeout
+	opts.ReadTimeout = time.Hour // a statement may take long; Watch sees that the server is there
+	opts.DialContext = c.sockets.dial(opts.TLS)
 	if opts.Settings == nil {
 		opts.Settings = clickhouse.Settings{}
 	}
