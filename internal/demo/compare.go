@@ -22,7 +22,7 @@ var errDiffers = errors.New("a view differs from its table")
 // catchUp bounds the wait for the mark to compare at.
 const catchUp = time.Minute
 
-// compared are the tables with their keys, which are integers.
+// compared are the tables, and an aggregate, with their keys, which are integers.
 var compared = []struct {
 	name string
 	key  []string
@@ -31,6 +31,7 @@ var compared = []struct {
 	{"products", []string{"id"}},
 	{"stock", []string{"store_id", "product_id"}},
 	{"sales", []string{"id"}},
+	{"revenue_per_customer", []string{"customer_id"}}, // an aggregate: a view on both sides
 }
 
 // compare waits for a mark that holds everything and compares every row of every table with its view.
@@ -84,7 +85,7 @@ func (d *demo) report(results []difference) error {
 }
 
 func printResults(out io.Writer, results []difference) error {
-	const layout = "  %-10s  %10s  %10s  %8s  %8s  %9s\n"
+	const layout = "  %-20s  %10s  %10s  %8s  %8s  %9s\n"
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n"+layout, "table", "PostgreSQL", "ClickHouse", "missing", "extra", "different")
 	for _, r := range results {

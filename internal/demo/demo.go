@@ -206,13 +206,19 @@ func (d *demo) play(ctx context.Context, work *workload, probe *prober) error {
 	return d.compare(ctx)
 }
 
-// awaitViews returns when every table has its view, and a bridge that goes on has caught up with the start.
+// awaitViews returns when every table and aggregate has its view, and a bridge that goes on has caught up with the start.
 func (d *demo) awaitViews(ctx context.Context) error {
 	begin, err := d.shop.position(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = d.marks.await(ctx, func(m splitdate.Mark) bool { return len(m.Tables) == len(d.cfg.Tables) && m.LSN >= begin })
+	aggregates := 0
+	for _, t := range d.cfg.Tables {
+		aggregates += len(t.Aggregates)
+	}
+	_, err = d.marks.await(ctx, func(m splitdate.Mark) bool {
+		return len(m.Tables) == len(d.cfg.Tables) && len(m.Aggregates) == aggregates && m.LSN >= begin
+	})
 	return err
 }
 

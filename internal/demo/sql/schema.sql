@@ -41,4 +41,11 @@ CREATE TABLE sales (
     note text
 );
 
+-- What the aggregate of this name in ClickHouse has to show.
+CREATE VIEW revenue_per_customer AS
+SELECT customer_id, sum(price * qty) AS revenue, count(*) AS sales, max(created_at) AS last_sale
+FROM sales
+WHERE status NOT IN ('cancelled', 'refunded')
+GROUP BY customer_id;
+
 CREATE PUBLICATION tidemark FOR TABLE stores, products, stock, sales;
