@@ -54,7 +54,7 @@ func newRoot(a *app) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().StringVar(&a.logFormat, "log-format", "auto", "auto (console on a terminal, else json), json or console")
 	root.PersistentFlags().StringVar(&a.logLevel, "log-level", "info", "debug, info, warn or error")
-	root.AddCommand(newRun(a), newCheck(a), newStatus(a), newWait(a), newDDL(a), newRoll(a), newResync(a), newVerify(a), newUninstall(a), newDemo(a), newVersion(a))
+	root.AddCommand(newInit(a), newRun(a), newCheck(a), newStatus(a), newWait(a), newDDL(a), newRoll(a), newResync(a), newVerify(a), newUninstall(a), newDemo(a), newVersion(a))
 	root.SetHelpCommand(newHelp())
 	for _, command := range root.Commands() {
 		command.Args = noArgs

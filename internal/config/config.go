@@ -169,10 +169,11 @@ func Load(path string, env func(string) (string, bool), flags map[string]string)
 	if env == nil {
 		env = os.LookupEnv
 	}
-	return parse(path, text, env, flags)
+	return Parse(path, text, env, flags)
 }
 
-func parse(file string, text []byte, env func(string) (string, bool), flags map[string]string) (*Config, error) {
+// Parse is Load of a text; file is its name in faults.
+func Parse(file string, text []byte, env func(string) (string, bool), flags map[string]string) (*Config, error) {
 	r := newReader(file, env, flags)
 	root := r.document(text)
 	if len(r.faults) > 0 && root == nil {

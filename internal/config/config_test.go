@@ -27,7 +27,7 @@ func envOf(pairs map[string]string) func(string) (string, bool) {
 
 func load(t *testing.T, text string, env, flags map[string]string) *Config {
 	t.Helper()
-	c, err := parse("t.yaml", []byte(text), envOf(env), flags)
+	c, err := Parse("t.yaml", []byte(text), envOf(env), flags)
 	if err != nil {
 		t.Fatalf("parse: %v", err)
 	}

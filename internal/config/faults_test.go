@@ -133,7 +133,7 @@ tables:
 func TestFaults(t *testing.T) {
 	for name, test := range faultCases {
 		t.Run(name, func(t *testing.T) {
-			_, err := parse("t.yaml", []byte(test.text), envOf(test.env), test.flags)
+			_, err := Parse("t.yaml", []byte(test.text), envOf(test.env), test.flags)
 			checkFaults(t, err, test.want)
 		})
 	}

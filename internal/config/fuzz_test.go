@@ -18,7 +18,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("a: &a [*a]\n<<: {x: !t 1}\n? b\n: |\n  c\n", "", "")
 	f.Add("tick: 1s\ntick: 2s\ntables: {a.b: {rt_window: }}", "schedule.roll", "TZ=")
 	f.Fuzz(func(t *testing.T, text, key, value string) {
-		c, err := parse("t.yaml", []byte(text), noEnv, map[string]string{key: value})
+		c, err := Parse("t.yaml", []byte(text), noEnv, map[string]string{key: value})
 		var faults Faults
 		if (c == nil) != (err != nil) || err != nil && (!errors.As(err, &faults) || len(faults) == 0) {
 			t.Fatalf("got %v, %v", c, err)

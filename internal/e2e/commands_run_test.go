@@ -28,9 +28,14 @@ const commandPatience = 60 * time.Second
 // command runs tidemark with a configuration file until it ends: arguments, the first of which is the command.
 func command(t *testing.T, file string, args ...string) outcome {
 	t.Helper()
+	return tidemark(t, append([]string{args[0], "-c", file}, args[1:]...)...)
+}
+
+// tidemark runs tidemark until it ends.
+func tidemark(t *testing.T, args ...string) outcome {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), commandPatience)
 	defer cancel()
-	args = append([]string{args[0], "-c", file}, args[1:]...)
 	cmd := exec.CommandContext(ctx, rig.Binary(t), args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var stdout, stderr bytes.Buffer

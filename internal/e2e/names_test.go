@@ -113,12 +113,8 @@ func (h hostile) changes() string {
 	}, "; ")
 }
 
-// TestNames has hostile names in every place of every statement that a table takes part in.
-func TestNames(t *testing.T) {
-	t.Parallel()
-	var tables []hostile
-	var setup []string
-	text := "tick: 100ms\nrt_window: 1s\nsplit_step: 1s\nschedule: {roll: \"\", resync: \"\"}\ntables:\n"
+// hostileSchema returns the tables, the statements that make them with some rows, and their part of a configuration.
+func hostileSchema() (tables []hostile, setup []string, text string) {
 	for i, name := range hostileTables {
 		columns := hostileColumns[i%len(hostileColumns)]
 		column := func(n int) string { return columns[(5*(i/len(hostileColumns))+n)%len(columns)] }
@@ -134,6 +130,14 @@ func TestNames(t *testing.T) {
 		text += fmt.Sprintf("  %q: {date_column: %q, order_by: [%q], columns: {types: {%q: LowCardinality(String)}, codecs: {%q: \"Delta, ZSTD(1)\"}}}\n",
 			name, h.date, column(3), column(4), h.key)
 	}
+	return tables, setup, text
+}
+
+// TestNames has hostile names in every place of every statement that a table takes part in.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	tables, setup, text := hostileSchema()
+	text = "tick: 100ms\nrt_window: 1s\nsplit_step: 1s\nschedule: {roll: \"\", resync: \"\"}\ntables:\n" + text
 	r := rig.New(t, servers, append(setup, `CREATE PUBLICATION tidemark FOR ALL TABLES`)...)
 	file := r.ConfigFile(text)
 	command(t, file, "check").works(t)
