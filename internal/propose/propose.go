@@ -90,7 +90,7 @@ func (f *facts) propose() Table {
 }
 
 var (
-	madeName    = regexp.MustCompile(`(?i)^(created?|inserted|added|occurr?ed|happened|ordered|sold|paid|posted|logged|placed|received|recorded|event|log|entry)(_?(at|on|date|time|ts|timestamp))?$|^(ts|timestamp|time|date|at)$`)
+	madeName    = regexp.MustCompile(`(?i)^(created?|inserted|added|occurred|happened|ordered|sold|paid|posted|logged|placed|received|recorded|event|log|entry)(_?(at|on|date|time|ts|timestamp))?$|^(ts|timestamp|time|date|at)$`)
 	changedName = regexp.MustCompile(`(?i)(updat|modif|chang|delet|remov|expir|valid|until|birth|dob|due|end|finish|last|next|cancel|sync|seen|login|clos)`)
 	nowDefault  = regexp.MustCompile(`(?i)\b(now|statement_timestamp|transaction_timestamp|clock_timestamp)\(\)|CURRENT_(TIMESTAMP|DATE)|LOCALTIMESTAMP`)
 )
