@@ -31,6 +31,7 @@ type CopyOptions struct {
 	Table         Table
 	Columns       []string // nil: all of Table.Columns
 	Between       *Between // nil: all rows
+	Pages         *Pages   // nil: all pages
 	Workers       int      // 1 if less
 	RowsPerSecond int      // of all workers together; 0: no limit
 	// Progress is told how many rows have been delivered, of about total (-1: unknown). Calls do not overlap.
@@ -60,6 +61,13 @@ func (b *Between) condition() string {
 		in = "(" + in + " OR " + column + " IS NULL)"
 	}
 	return in
+}
+
+// Pages selects rows by the pages of the table's files that they lie in, from First up to, not including, End. Pages of
+// other files than the named ones are not taken for them: that is ErrRewritten.
+type Pages struct {
+	Files      string
+	First, End int64
 }
 
 // Sink takes a run of rows from one worker, numbered from 0. The rows are valid until it returns. Calls of different
@@ -156,27 +164,69 @@ func (c *tableCopy) lockRanges(ctx context.Context, conn *pgx.Conn) ([]pageRange
 	if whole || c.Between != nil && c.Between.Indexed {
 		return []pageRange{{}}, nil
 	}
-	return cut(files), nil
+	if c.Pages != nil {
+		if files.names != c.Pages.Files {
+			return nil, fault.New("try again from the beginning", "%w: its files are others", ErrRewritten)
+		}
+		return cut(files.pages, c.Pages.First, min(c.Pages.End, files.longest())), nil
+	}
+	return cut(files.pages, 0, files.longest()), nil
 }
 
-// readFiles returns the number of pages of each file.
-func (c *tableCopy) readFiles(ctx context.Context, conn *pgx.Conn) ([]int64, error) {
+// files are those of a table or of its partitions.
+type files struct {
+	names string  // in order, of one moment
+	pages []int64 // of each
+}
+
+func (f files) longest() int64 {
+	if len(f.pages) == 0 {
+		return 0
+	}
+	return slices.Max(f.pages)
+}
+
+// readFiles returns the files that the snapshot knows.
+func (c *tableCopy) readFiles(ctx context.Context, conn *pgx.Conn) (f files, err error) {
 	rows, err := conn.Query(ctx, query("copy_files"), c.Table.OID)
 	if err != nil {
-		return nil, err
+		return f, err
 	}
-	var name string
+	var name, node string
 	var pages int64
 	var same bool
-	var files []int64
-	_, err = pgx.ForEachRow(rows, []any{&name, &pages, &same}, func() error {
+	var nodes []string
+	_, err = pgx.ForEachRow(rows, []any{&name, &pages, &same, &node}, func() error {
 		if !same {
 			return fault.New("try again: a new barrier sees the new file", "%w: %s", ErrRewritten, name)
 		}
-		files = append(files, pages)
+		f.pages = append(f.pages, pages)
+		nodes = append(nodes, node)
 		return nil
 	})
-	return files, err
+	slices.Sort(nodes)
+	f.names = strings.Join(nodes, " ")
+	return f, err
+}
+
+// Files returns what Pages needs of a table as it is now: the names of its files, and how many pages the longest one has.
+// It returns no name where the rows cannot be told apart by their pages.
+func (b *Barrier) Files(ctx context.Context, t Table) (names string, end int64, err error) {
+	sessions, err := b.importSnapshot(ctx, 1)
+	if err != nil {
+		return "", 0, err
+	}
+	defer closeConn(ctx, sessions[0])
+	c := &tableCopy{CopyOptions: CopyOptions{Table: t, Columns: t.ColumnNames()}}
+	ranges, err := c.lockRanges(ctx, sessions[0])
+	if err != nil || len(ranges) == 1 && ranges[0] == (pageRange{}) {
+		return "", 0, err
+	}
+	f, err := c.readFiles(ctx, sessions[0])
+	if err != nil {
+		return "", 0, fmt.Errorf("read files of %s: %w", t.FullName(), err)
+	}
+	return f.names, f.longest(), nil
 }
 
 func lockFault(err error) error {
@@ -186,19 +236,18 @@ func lockFault(err error) error {
 	return fmt.Errorf("lock table: %w", err)
 }
 
-// cut returns ranges of about rangePages each over files of these lengths laid side by side. Pages that are added
-// later hold nothing that the snapshot sees.
-func cut(files []int64) []pageRange {
+// cut returns ranges of about rangePages each, from a page up to another one, over files of these lengths laid side by
+// side. Pages that are added later hold nothing that the snapshot sees.
+func cut(files []int64, first, last int64) []pageRange {
 	var ranges []pageRange
-	longest := slices.Max(append(files, 0))
-	for first := int64(0); first < longest; {
+	for first < last {
 		reached := int64(0)
 		for _, pages := range files {
 			if pages > first {
 				reached++
 			}
 		}
-		end := min(first+max(rangePages/reached, minRangePages), longest)
+		end := min(first+max(rangePages/max(reached, 1), minRangePages), last)
 		ranges = append(ranges, pageRange{first, end})
 		first = end
 	}

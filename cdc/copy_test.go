@@ -151,7 +151,7 @@ func TestCopyPace(t *testing.T) {
 func TestCut(t *testing.T) {
 	for _, files := range [][]int64{nil, {0}, {1}, {2048}, {2049, 0, 5}, {100000, 1, 1, 1}, slices.Repeat([]int64{40}, 3000)} {
 		at := int64(0)
-		ranges := cut(files)
+		ranges := cut(files, 0, slices.Max(append(files, 0)))
 		for _, r := range ranges {
 			if r.first != at || r.end <= r.first {
 				t.Errorf("%v: %v", files, ranges)

@@ -16,22 +16,24 @@ import (
 
 // Piece is a chunk of changes in <table>_changes.
 type Piece struct {
-	Chunk splitdate.Chunk
-
-	raw   bool // with TOAST values that the WAL left out
-	flush int  // keys occur once per flush
+	Chunk splitdate.Chunk `json:"chunk"`
+	Raw   bool            `json:"raw"`   // with TOAST values that the WAL left out
+	Flush int             `json:"flush"` // keys occur once per flush
 }
 
 // Pending is what a tick has to apply to one table: pieces of changes that lie in ClickHouse, in order.
 type Pending struct {
-	Pieces    []Piece
-	Lookups   uint64 // keys in the pieces that were there before
-	Truncated bool   // the table was emptied before the pieces
+	Pieces    []Piece `json:"pieces"`
+	Lookups   uint64  `json:"lookups"`   // keys in the pieces that were there before
+	Truncated bool    `json:"truncated"` // the table was emptied before the pieces
+	Flushes   int     `json:"flushes"`
 
 	// Written are all chunks that this tick wrote to <table>_changes; once a mark holds the tick they are garbage.
-	Written []splitdate.Chunk
+	Written []splitdate.Chunk `json:"written"`
 
-	flushes int
+	// Overlapping says that the state may hold rows as they were after some of the changes: a key may be there or not, or
+	// twice, whatever its first change was.
+	Overlapping bool `json:"overlapping"`
 }
 
 // Empty reports whether there is nothing to apply.
@@ -84,7 +86,7 @@ func (w *Window) Flush(ctx context.Context, c *Changes, p Pending) (Pending, err
 	}
 	next := p
 	next.Pieces = slices.Clone(p.Pieces)
-	next.flushes++
+	next.Flushes++
 	for _, part := range []struct {
 		entries []*entry
 		raw     bool
@@ -92,7 +94,7 @@ func (w *Window) Flush(ctx context.Context, c *Changes, p Pending) (Pending, err
 		if len(part.entries) == 0 {
 			continue
 		}
-		piece := Piece{Chunk: w.numbers(), raw: part.raw, flush: next.flushes}
+		piece := Piece{Chunk: w.numbers(), Raw: part.raw, Flush: next.Flushes}
 		if err := w.send(ctx, c, part.entries, piece); err != nil {
 			return p, err
 		}
@@ -119,10 +121,10 @@ func (w *Window) Resolve(ctx context.Context, state splitdate.Table, p Pending) 
 	next := p
 	next.Pieces = slices.Clone(p.Pieces)
 	for i, piece := range p.Pieces {
-		if !piece.raw {
+		if !piece.Raw {
 			continue
 		}
-		resolved := Piece{Chunk: w.numbers(), flush: piece.flush}
+		resolved := Piece{Chunk: w.numbers(), Flush: piece.Flush}
 		if err := w.resolve(ctx, state, earlier(next.Pieces[:i], piece), piece.Chunk, resolved.Chunk); err != nil {
 			return p, err
 		}
@@ -134,7 +136,7 @@ func (w *Window) Resolve(ctx context.Context, state splitdate.Table, p Pending) 
 
 func earlier(pieces []Piece, than Piece) (chunks []splitdate.Chunk) {
 	for _, p := range pieces {
-		if p.flush < than.flush {
+		if p.Flush < than.Flush {
 			chunks = append(chunks, p.Chunk)
 		}
 	}
@@ -175,7 +177,7 @@ func (w *Window) send(ctx context.Context, c *Changes, entries []*entry, piece P
 		insert[i], live[i] = flag(e.insert), flag(e.live)
 	}
 	statement := w.table.InsertChanges()
-	if piece.raw {
+	if piece.Raw {
 		statement = w.table.InsertUnresolved()
 	}
 	return w.db.Insert(ctx, statement, func(b driver.Batch) error {
@@ -188,7 +190,7 @@ func (w *Window) send(ctx context.Context, c *Changes, entries []*entry, piece P
 				return err
 			}
 		}
-		if !piece.raw {
+		if !piece.Raw {
 			return nil
 		}
 		return w.appendSources(entries, b, n+5)

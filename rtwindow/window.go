@@ -32,19 +32,23 @@ type Found struct {
 
 // Compact makes one piece, with one row per key, of the pieces of several flushes, and counts its lookups.
 func (w *Window) Compact(ctx context.Context, p Pending) (Pending, error) {
-	if p.flushes < 2 || w.table.Keyless() {
+	if w.table.Keyless() || p.Flushes < 2 && !p.Overlapping {
 		return p, nil
 	}
 	to := w.numbers()
-	err := w.db.Exec(ctx, w.table.CompactChanges(), warehouse.Params{"to": warehouse.U64(to), "pieces": warehouse.Array(p.Chunks())})
+	err := w.db.Exec(ctx, w.table.CompactChanges(), warehouse.Params{
+		"to": warehouse.U64(to), "pieces": warehouse.Array(p.Chunks()), "maybe_there": flagText(p.Overlapping),
+	})
 	if err != nil {
 		return p, err
 	}
-	p.Pieces, p.flushes = []Piece{{Chunk: to}}, 1
+	p.Pieces, p.Flushes = []Piece{{Chunk: to}}, 1
 	p.Written = append(p.Written, to)
 	p.Lookups, err = w.count(ctx, w.table.CountLookups(), warehouse.Params{"pieces": warehouse.Array(p.Chunks())})
 	return p, err
 }
+
+func flagText(b bool) string { return warehouse.U64(uint64(flag(b))) }
 
 // Locate finds the changed keys in RT and LATE.
 func (w *Window) Locate(ctx context.Context, state splitdate.Table, p Pending) (Found, error) {
@@ -87,9 +91,10 @@ func (f *Found) add(where string, chunk splitdate.Chunk, n uint64) error {
 }
 
 // CheckFound returns an error that wraps ErrGap unless every key that was there before was found: in RT and LATE, or
-// masked in HISTORIC.
+// masked in HISTORIC. Where the state overlaps with the changes, nothing can be said.
 func (w *Window) CheckFound(p Pending, f Found, masked uint64) error {
 	switch found := f.Rows + masked; {
+	case p.Overlapping:
 	case found < p.Lookups:
 		return gap(w.table, p.Lookups-found, "rows")
 	case found > p.Lookups:

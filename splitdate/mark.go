@@ -86,6 +86,7 @@ type Mark struct {
 	Source     Source
 	Tables     map[string]Table     // by the name of the view
 	Aggregates map[string]Aggregate // those that are complete, by the name of the view
+	Loads      map[string]Load      // tables that are read in pieces, by the name of the view to be
 }
 
 // Historic returns the chunks of HISTORIC, clean and dirty.

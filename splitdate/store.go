@@ -56,7 +56,7 @@ func scanMark(r warehouse.Rows) (Mark, error) {
 		m                      Mark
 		term, epoch, lsn       uint64
 		commit, written        int64
-		texts                  [4]string // tables, chunks, aggregates, states
+		texts                  [5]string // tables, chunks, aggregates, states, loads
 		system, database, slot string
 		timeline               int32
 		views                  map[string]tableRow
@@ -64,15 +64,18 @@ func scanMark(r warehouse.Rows) (Mark, error) {
 		aggregates             map[string]aggregateRow
 		states                 map[string]map[Chunk]statesRow
 	)
-	if err := r.Scan(&m.Format, &term, &epoch, &lsn, &commit, &written, &system, &timeline, &database, &slot, &texts[0], &texts[1], &texts[2], &texts[3]); err != nil {
+	if err := r.Scan(&m.Format, &term, &epoch, &lsn, &commit, &written, &system, &timeline, &database, &slot, &texts[0], &texts[1], &texts[2], &texts[3], &texts[4]); err != nil {
 		return m, err
 	}
 	m.Term, m.Epoch, m.LSN, m.CommitTime = Term(term), Epoch(epoch), LSN(lsn), Instant(commit).Time()
 	m.Source = Source{SystemID: system, Timeline: timeline, Database: database, Slot: slot}
-	for i, to := range []any{&views, &metas, &aggregates, &states} {
+	for i, to := range []any{&views, &metas, &aggregates, &states, &m.Loads} {
 		if err := json.Unmarshal([]byte(texts[i]), to); err != nil {
 			return m, fmt.Errorf("decode %s: %w", m, err)
 		}
+	}
+	if len(m.Loads) == 0 {
+		m.Loads = nil
 	}
 	m.Tables = make(map[string]Table, len(views))
 	for name, v := range views {
@@ -243,8 +246,21 @@ func params(prev, next Mark) warehouse.Params {
 		"chunks":        mapText(next.Tables, func(t Table) string { return chunksText(t.Chunks) }),
 		"aggregates":    mapText(next.Aggregates, func(a Aggregate) string { return aggregateText(a, next.Tables[a.Table]) }),
 		"states":        mapText(next.Aggregates, statesText),
+		"loads":         loadsText(next.Loads),
 		"previous_term": warehouse.U64(prev.Term), "previous_epoch": warehouse.U64(prev.Epoch),
 	}
+}
+
+// loadsText is JSON: nobody but the next session of the bridge reads it.
+func loadsText(loads map[string]Load) string {
+	if len(loads) == 0 {
+		return "{}"
+	}
+	text, err := json.Marshal(loads)
+	if err != nil {
+		panic(fmt.Sprintf("encode loads: %v", err)) // plain values all of them
+	}
+	return string(text)
 }
 
 func mapText[T any](items map[string]T, text func(T) string) string {

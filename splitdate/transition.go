@@ -120,6 +120,8 @@ type Step struct {
 	Deltas     map[string]Delta // by table
 	Add        map[string]Table // tables that appear, complete
 	Remove     []string
+	Loads      map[string]Load // that go on; one ends when its table appears
+	DropLoads  []string        // that are given up
 	Aggregates AggregateStep
 }
 
@@ -141,7 +143,24 @@ func (m Mark) Next(s Step) (Mark, error) {
 	if next.Aggregates, err = m.nextAggregates(s.Aggregates, next.Tables); err != nil {
 		return m, err
 	}
+	next.Loads = m.nextLoads(s)
 	return next, next.Check()
+}
+
+func (m Mark) nextLoads(s Step) map[string]Load {
+	next := map[string]Load{}
+	maps.Copy(next, m.Loads)
+	maps.Copy(next, s.Loads)
+	for name := range s.Add {
+		delete(next, name)
+	}
+	for _, name := range s.DropLoads {
+		delete(next, name)
+	}
+	if len(next) == 0 {
+		return nil
+	}
+	return next
 }
 
 func (m Mark) nextTables(s Step) (map[string]Table, error) {

@@ -1,5 +1,5 @@
 INSERT INTO {{.Changes}} ({{columns .Columns}}, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
-SELECT {{prefixed "`_changes`" .Columns}}, {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_newest`.`_first_is_insert`, `_changes`.`_live`
+SELECT {{prefixed "`_changes`" .Columns}}, {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_newest`.`_first_is_insert` AND NOT {maybe_there:UInt8}, `_changes`.`_live`
 FROM {{.Changes}} AS `_changes`
 INNER JOIN
 (

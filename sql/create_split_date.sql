@@ -10,7 +10,8 @@ CREATE TABLE IF NOT EXISTS {{.SplitDate}}
     `tables` Map(String, {{tableType}}),
     `chunks` Map(String, {{chunksType}}),
     `aggregates` Map(String, {{aggregateType}}),
-    `states` Map(String, {{statesType}})
+    `states` Map(String, {{statesType}}),
+    `loads` String DEFAULT '{}'
 )
 ENGINE = MergeTree
 PARTITION BY intDiv(`epoch`, 64)

@@ -10,7 +10,8 @@ CREATE TABLE IF NOT EXISTS {{.SplitDateLog}}
     `tables` Map(String, {{tableType}}),
     `chunks` Map(String, {{chunksType}}),
     `aggregates` Map(String, {{aggregateType}}),
-    `states` Map(String, {{statesType}})
+    `states` Map(String, {{statesType}}),
+    `loads` String DEFAULT '{}'
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMMDD(`written_at`)

@@ -2,7 +2,8 @@
 -- pg_class is read under the transaction's snapshot, pg_relation_filenode tells the present.
 SELECT n.nspname || '.' || c.relname,
        coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::int,
-       coalesce(c.relfilenode = pg_relation_filenode(c.oid), false)
+       coalesce(c.relfilenode = pg_relation_filenode(c.oid), false),
+       c.oid || ':' || coalesce(c.relfilenode, 0)
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r'

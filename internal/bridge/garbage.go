@@ -92,7 +92,7 @@ func (s *session) listed(p partition) (name string, listed bool) {
 		}
 		return t.Name, s.mark.Tables[t.Table.Name].Has(p.chunk)
 	case *sql.Table:
-		return t.Name, s.mark.Tables[t.Name].Has(p.chunk)
+		return t.Name, s.mark.Tables[t.Name].Has(p.chunk) || s.mark.Loads[t.Name].Has(p.chunk)
 	}
 	return "", true
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/tidemark-db/tidemark/rtwindow"
 	"github.com/tidemark-db/tidemark/splitdate"
-	"github.com/tidemark-db/tidemark/sql"
 )
 
 // gapError is what a tick found missing in one table.
@@ -33,8 +32,6 @@ func (s *session) hold(ctx context.Context, t *table, why error) error {
 	if t.journal != nil {
 		t.journal.void = true
 	}
-	s.keeper.discard(place{t.sql, sql.Changes}, t.pending.Written)
-	t.pending = rtwindow.Pending{}
-	t.changes.Reset()
+	s.forget(t)
 	return s.publish(ctx, splitdate.Step{LSN: s.mark.LSN, CommitTime: s.mark.CommitTime, Remove: []string{t.sql.Name}})
 }

@@ -2,14 +2,17 @@ package bridge
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/tidemark-db/tidemark/cdc"
+	"github.com/tidemark-db/tidemark/internal/block"
 	"github.com/tidemark-db/tidemark/internal/load"
 	"github.com/tidemark-db/tidemark/internal/observe"
+	"github.com/tidemark-db/tidemark/rtwindow"
 	"github.com/tidemark-db/tidemark/splitdate"
 	"github.com/tidemark-db/tidemark/sql"
 )
@@ -20,10 +23,16 @@ import (
 //
 // Which changes are from the barrier on is known only when PostgreSQL has made it. Until then the latest ones are kept as
 // they are; if the barrier turns out to lie before them, it is thrown away and another one is made.
+//
+// A large table is read in pieces, by the pages of its files, and no barrier is held for longer than
+// limits.max_snapshot_age: the next piece then has a barrier of its own. The marks keep the pieces and the changes so far,
+// so that a restart goes on with the next piece. A row that did not change since the first barrier is where it was then,
+// and so in exactly one piece. One that did change is among the changes; it may be in no piece, in one, or in two.
 type loading struct {
 	table *table
+	splitdate.Load
+	whole bool // in one piece, whatever its size
 
-	barrier   cdc.LSN // 0: not known yet
 	recent    []cdc.Event
 	bytes     int
 	forgotten cdc.LSN // newest commit LSN of a change that was not kept
@@ -31,15 +40,19 @@ type loading struct {
 	events chan loadEvent
 	answer chan loadAnswer
 	cancel context.CancelFunc
-	loaded *splitdate.Table
+	loaded bool // the last piece is there
+	saved  bool // the newest mark keeps it
 	job    *observe.Job
 	since  time.Time
 }
 
-// loadEvent is what the goroutine that loads tells the loop.
+// loadEvent is what the goroutine that loads tells the loop: a barrier, a piece or an error.
 type loadEvent struct {
 	barrier cdc.LSN
-	loaded  *splitdate.Table
+	files   string // with the first barrier: the table's
+	end     int64
+	piece   *splitdate.Table
+	pages   int64 // that have been read with this piece
 	err     error
 }
 
@@ -54,8 +67,8 @@ const recentBytes = 32 << 20
 
 // journals reports whether a change belongs on top of the barrier's snapshot.
 func (l *loading) journals(e *cdc.Event) bool {
-	if l.barrier != 0 {
-		return e.LSN >= l.barrier
+	if l.Barrier != 0 {
+		return e.LSN >= l.Barrier
 	}
 	l.recent = append(l.recent, *e)
 	l.bytes += eventBytes(e)
@@ -67,19 +80,50 @@ func (l *loading) journals(e *cdc.Event) bool {
 	return false
 }
 
-// beginLoad starts the next load, if a table waits for one and none is under way.
+// resumeLoads takes up the loads that the newest mark keeps: their tables' changes are collected from now on. Those of tables
+// that are no longer configured are given up.
+func (s *session) resumeLoads(ctx context.Context) error {
+	var gone []string
+	for name, kept := range s.mark.Loads {
+		t := s.byView(name)
+		if t == nil {
+			gone = append(gone, name)
+			continue
+		}
+		t.load = &loading{table: t, Load: kept, saved: true}
+		if err := json.Unmarshal(kept.Pending, &t.pending); err != nil {
+			return fmt.Errorf("decode the load of %s: %w", t.sql.Source, err)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return s.publish(ctx, splitdate.Step{LSN: s.mark.LSN, DropLoads: gone})
+}
+
+// beginLoad starts the next load, if a table waits for one and none is under way. One that was begun comes first.
 func (s *session) beginLoad(ctx context.Context) error {
-	i := slices.IndexFunc(s.tables, func(t *table) bool { return !s.live(t) })
-	if s.load != nil || i < 0 || s.opts.NoLoads {
+	if s.load != nil || s.opts.NoLoads {
+		return nil
+	}
+	i := slices.IndexFunc(s.tables, func(t *table) bool { return t.load != nil })
+	if i < 0 {
+		i = slices.IndexFunc(s.tables, func(t *table) bool { return !s.live(t) && time.Now().After(t.loadAfter) })
+	}
+	if i < 0 {
 		return nil
 	}
 	t := s.tables[i]
-	ctx, cancel := context.WithCancel(ctx)
-	l := &loading{table: t, events: make(chan loadEvent), answer: make(chan loadAnswer), cancel: cancel, since: time.Now()}
+	if t.load == nil {
+		t.load = &loading{table: t, whole: t.sql.Keyless()}
+	}
+	l := t.load
+	l.events, l.answer, l.since = make(chan loadEvent), make(chan loadAnswer), time.Now()
+	ctx, l.cancel = context.WithCancel(ctx)
 	l.job = s.seen.Begin(observe.Load, t.sql.Source, t.source.EstimatedRows)
-	s.load, t.load = l, l
-	s.log.Info().Str("table", t.sql.Source).Int64("estimated_rows", t.source.EstimatedRows).Msg("loading")
-	go l.run(ctx, s) // ends with ctx or with its last event; the loop awaits it in stopLoad
+	s.load = l
+	s.log.Info().Str("table", t.sql.Source).Int64("estimated_rows", t.source.EstimatedRows).Int64("pages_read", l.Pages).Msg("loading")
+	go l.run(ctx, s, l.Load) // ends with ctx or with its last event; the loop awaits it in stopLoad
 	return nil
 }
 
@@ -95,57 +139,117 @@ func (s *session) stopLoad() {
 }
 
 func (s *session) loadEvents() <-chan loadEvent {
-	if s.load == nil || s.load.loaded != nil {
+	if s.load == nil || s.load.loaded {
 		return nil
 	}
 	return s.load.events
 }
 
-// run makes barriers until one will do, and copies the table. It closes events when it ends.
-func (l *loading) run(ctx context.Context, s *session) {
+// errTooLate says that changes since a barrier were not kept.
+var errTooLate = errors.New("barrier came too late")
+
+// run makes barriers, and copies pieces under them, until the table is read. It closes events when it ends. at is how far
+// the load is.
+func (l *loading) run(ctx context.Context, s *session, at splitdate.Load) {
 	defer close(l.events)
 	for {
-		loaded, err := l.attempt(ctx, s)
-		if err == nil && loaded == nil || errors.Is(err, cdc.ErrRewritten) {
+		done, err := l.readUnderBarrier(ctx, s, &at)
+		if done {
+			return
+		}
+		if err == nil || errors.Is(err, errTooLate) || at.Barriers == 0 && errors.Is(err, cdc.ErrRewritten) {
 			continue
 		}
 		select {
-		case l.events <- loadEvent{loaded: loaded, err: err}:
+		case l.events <- loadEvent{err: fmt.Errorf("load %s: %w", l.table.sql.Source, err)}:
 		case <-ctx.Done():
 		}
 		return
 	}
 }
 
-// attempt loads under one barrier; it returns nil without an error when the barrier would not do.
-func (l *loading) attempt(ctx context.Context, s *session) (*splitdate.Table, error) {
+// readUnderBarrier copies pieces until all are there, or the barrier has become too old.
+func (l *loading) readUnderBarrier(ctx context.Context, s *session, at *splitdate.Load) (done bool, err error) {
 	bounded, cancel := context.WithTimeout(ctx, slotPatience)
 	barrier, err := cdc.OpenBarrier(bounded, s.source)
 	cancel()
 	if err != nil {
-		return nil, fmt.Errorf("load %s: %w", l.table.sql.Source, err)
+		return false, err
 	}
 	defer barrier.Close()
-	answer, err := l.ask(ctx, barrier.LSN)
-	if err != nil || !answer.ok {
-		return nil, err
+	l.job.Hold(barrier.LSN.String())
+	defer l.job.Hold("")
+	first := loadEvent{barrier: barrier.LSN}
+	if at.Barriers == 0 && !l.whole {
+		if first.files, first.end, err = barrier.Files(ctx, l.table.source); err != nil {
+			return false, err
+		}
+		at.Files, at.End = first.files, first.end
 	}
+	answer, err := l.ask(ctx, first)
+	if err != nil {
+		return false, err
+	}
+	at.Barriers++
+	for opened := time.Now(); time.Since(opened) < s.cfg.Limits.MaxSnapshotAge; {
+		if err := l.readPiece(ctx, s, barrier, answer.split, at); err != nil {
+			return false, err
+		}
+		if at.Pages >= at.End {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// readPiece copies the next piece to chunks and tells the loop.
+func (l *loading) readPiece(ctx context.Context, s *session, barrier *cdc.Barrier, split splitdate.Instant, at *splitdate.Load) error {
 	loader, err := load.New(s.db, l.table.sql, load.Options{
-		Barrier: barrier.LSN, Split: answer.split, Range: splitdate.Everything, Small: l.table.source.Pages < smallPages, Numbers: s.nextChunk,
+		Barrier: barrier.LSN, Split: split, Range: splitdate.Everything, Small: l.table.source.Pages < smallPages, Numbers: s.nextChunk,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	err = barrier.Copy(ctx, cdc.CopyOptions{
+	opts := cdc.CopyOptions{
 		Table: l.table.source, Columns: columnNames(l.table.sql.Columns),
 		Workers: s.cfg.Limits.CopyWorkers, RowsPerSecond: int(s.cfg.Limits.CopyRowsPerSecond),
-		Progress: l.job.Advance,
-	}, loader.Add)
-	if err != nil {
-		return nil, fmt.Errorf("load %s: %w", l.table.sql.Source, err)
 	}
-	state, err := loader.Finish(ctx)
-	return &state, err
+	before := int64(at.Base.Rows(at.Base.Listed()))
+	opts.Progress = func(rows, total int64) { l.job.Advance(before+rows, total) }
+	if at.Files != "" {
+		opts.Pages = &cdc.Pages{Files: at.Files, First: at.Pages, End: min(at.Pages+s.piecePages(at.End), at.End)}
+		at.Pages = opts.Pages.End
+	}
+	if err := barrier.Copy(ctx, opts, loader.Add); err != nil {
+		return err
+	}
+	piece, err := loader.Finish(ctx)
+	if err != nil {
+		return err
+	}
+	if at.Base, err = at.Base.Join(piece); err != nil {
+		return err
+	}
+	select {
+	case l.events <- loadEvent{piece: &piece, pages: at.Pages}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// A piece is a 64th of the table, and at least 256 MiB of it: few enough chunks, little enough to read again.
+const (
+	minPiecePages = 32768
+	maxPieces     = 64
+)
+
+// piecePages is the size of a piece of a table of so many pages.
+func (s *session) piecePages(pages int64) int64 {
+	if s.opts.PiecePages > 0 {
+		return s.opts.PiecePages
+	}
+	return max(minPiecePages, pages/maxPieces+1)
 }
 
 // smallPages is the size in 8 kB pages up to which a mirrored table lies in RT as a whole.
@@ -160,18 +264,21 @@ func columnNames(cols []sql.Column) []string {
 }
 
 // ask tells the loop where the barrier is, and returns its answer.
-func (l *loading) ask(ctx context.Context, barrier cdc.LSN) (a loadAnswer, err error) {
+func (l *loading) ask(ctx context.Context, e loadEvent) (a loadAnswer, err error) {
 	select {
-	case l.events <- loadEvent{barrier: barrier}:
+	case l.events <- e:
 	case <-ctx.Done():
 		return a, ctx.Err()
 	}
 	select {
 	case a = <-l.answer:
-		return a, nil
 	case <-ctx.Done():
 		return a, ctx.Err()
 	}
+	if !a.ok {
+		return a, errTooLate
+	}
+	return a, nil
 }
 
 // loadEvent takes what the goroutine that loads has to tell.
@@ -179,34 +286,121 @@ func (s *session) loadEvent(ctx context.Context, e loadEvent) error {
 	l := s.load
 	switch {
 	case e.err != nil:
-		return e.err
-	case e.loaded != nil:
-		l.loaded = e.loaded
-		if err := s.commit(ctx); err != nil { // the next tick, unless the position has to reach the barrier first
-			return err
-		}
-		return s.beginLoad(ctx)
+		return s.loadFailed(ctx, e.err)
+	case e.piece != nil:
+		return s.addPiece(ctx, e)
 	case e.barrier == 0: // closed after its last event
 		<-ctx.Done()
 		return nil
 	}
-	ok, err := s.setBarrier(ctx, l, e.barrier)
-	if err != nil {
-		return err
-	}
-	answer := loadAnswer{ok: ok}
-	if !l.table.sql.Mirrored() {
-		now, err := s.settledClock(ctx, s.tick.commitTime)
-		if err != nil {
+	answer := loadAnswer{ok: true, split: l.Base.Split}
+	if l.Barrier == 0 {
+		var err error
+		if answer, err = s.firstBarrier(ctx, l, e); err != nil {
 			return err
 		}
-		answer.split = s.splitAt(l.table, now)
+	}
+	if answer.ok {
+		l.Last = e.barrier
+		l.Barriers++
 	}
 	select {
 	case l.answer <- answer:
 	case <-ctx.Done():
 	}
 	return nil
+}
+
+// firstBarrier begins to collect changes, and fixes the split date of the table to be.
+func (s *session) firstBarrier(ctx context.Context, l *loading, e loadEvent) (answer loadAnswer, err error) {
+	if answer.ok, err = s.setBarrier(ctx, l, e.barrier); err != nil || !answer.ok {
+		return answer, err
+	}
+	l.Files, l.End = e.files, e.end
+	l.Base.Mirrored = l.table.sql.Mirrored()
+	if !l.Base.Mirrored {
+		now, err := s.settledClock(ctx, s.tick.commitTime)
+		if err != nil {
+			return answer, err
+		}
+		l.Base.Split = s.splitAt(l.table, now)
+	}
+	answer.split = l.Base.Split
+	return answer, nil
+}
+
+// addPiece takes a piece to those that are there.
+func (s *session) addPiece(ctx context.Context, e loadEvent) (err error) {
+	l := s.load
+	if l.Base, err = l.Base.Join(*e.piece); err != nil {
+		return fmt.Errorf("load %s: %w", l.table.sql.Source, err)
+	}
+	l.Pages, l.saved = e.pages, false
+	l.loaded = l.Pages >= l.End
+	if err := s.commit(ctx); err != nil { // the table appears with the next tick, unless the position has to reach the barrier first
+		return err
+	}
+	return s.beginLoad(ctx)
+}
+
+// loadPatience is the time between two attempts to load a table.
+const loadPatience = 10 * time.Second
+
+// loadFailed gives up a load for now: what was read stays, and the ticks go on. A value that ClickHouse cannot hold, and
+// pages that are no longer those of the table, are no matter of trying again.
+func (s *session) loadFailed(ctx context.Context, err error) error {
+	l := s.load
+	var bad *block.ValueError
+	switch {
+	case errors.As(err, &bad):
+		return err
+	case errors.Is(err, cdc.ErrRewritten):
+		s.log.Warn().Err(err).Str("table", l.table.sql.Source).Msg("the table was rewritten while it was loaded: beginning again")
+		return s.abandonLoad(ctx, false)
+	}
+	s.log.Error().Err(err).Str("table", l.table.sql.Source).Dur("again_in", loadPatience).Msg("load interrupted; the other tables go on")
+	l.cancel()
+	l.job.End(err)
+	s.load = nil
+	if l.Pages == 0 { // nothing is there yet that could be kept
+		s.forget(l.table)
+		l.table.load = nil
+	}
+	l.table.loadAfter = time.Now().Add(loadPatience)
+	return nil
+}
+
+// abandonLoad throws away what was read of a table; whole says to read it in one piece the next time.
+func (s *session) abandonLoad(ctx context.Context, whole bool) error {
+	l := s.load
+	t := l.table
+	l.cancel()
+	l.job.End(errInterrupted)
+	s.load = nil
+	s.forget(t)
+	s.discardTable(t, l.Base)
+	t.load = nil
+	if whole {
+		t.load = &loading{table: t, whole: true}
+	}
+	if _, kept := s.mark.Loads[t.sql.Name]; kept {
+		return s.publish(ctx, splitdate.Step{LSN: s.mark.LSN, CommitTime: s.mark.CommitTime, DropLoads: []string{t.sql.Name}})
+	}
+	return nil
+}
+
+// forget drops the changes of a table that no mark shows.
+func (s *session) forget(t *table) {
+	s.keeper.discard(place{t.sql, sql.Changes}, t.pending.Written)
+	t.pending = rtwindow.Pending{}
+	t.changes.Reset()
+}
+
+// discardTable drops the chunks of a table that no mark shows.
+func (s *session) discardTable(t *table, state splitdate.Table) {
+	for _, r := range []sql.Region{sql.RT, sql.Late, sql.Historic, sql.Masks} {
+		s.keeper.discard(place{t.sql, r}, state.In(r))
+	}
 }
 
 // setBarrier begins to collect changes from the barrier on, or reports that some of them are lost.
@@ -220,7 +414,7 @@ func (s *session) setBarrier(ctx context.Context, l *loading, barrier cdc.LSN) (
 	l.table.changes.Reset()
 	l.table.pending = l.table.pending.Truncate()
 	l.table.pending.Truncated = false
-	l.barrier = barrier
+	l.Barrier = barrier
 	for i := range recent {
 		if recent[i].LSN < barrier {
 			continue
@@ -232,19 +426,51 @@ func (s *session) setBarrier(ctx context.Context, l *loading, barrier cdc.LSN) (
 	return true, nil
 }
 
+// saveLoads puts into the step how far the loads are that have a piece to keep. Their changes so far are in ClickHouse then,
+// so that PostgreSQL may forget them.
+func (s *session) saveLoads(ctx context.Context, step *splitdate.Step) error {
+	for _, t := range s.tables {
+		l := t.load
+		if l == nil || l.Pages == 0 || l.saved && t.changes.Empty() {
+			continue
+		}
+		if _, appears := step.Add[t.sql.Name]; appears {
+			continue
+		}
+		if err := s.flush(ctx, t); err != nil {
+			return err
+		}
+		pending, err := json.Marshal(t.pending)
+		if err != nil {
+			return fmt.Errorf("encode the load of %s: %w", t.sql.Source, err)
+		}
+		l.Pending, l.Changes = pending, t.pending.Written
+		if step.Loads == nil {
+			step.Loads = map[string]splitdate.Load{}
+		}
+		step.Loads[t.sql.Name] = l.Load
+	}
+	return nil
+}
+
 // addLoaded puts a table whose rows are all there into the step, with the changes since its barrier, once the mark's
 // position has reached the barrier. It returns that table.
 func (s *session) addLoaded(ctx context.Context, step *splitdate.Step) (*table, error) {
 	l := s.load
-	if l == nil || l.loaded == nil || step.LSN < l.barrier {
+	if l == nil || !l.loaded || step.LSN < l.Last {
 		return nil, nil
 	}
 	t := l.table
-	d, err := s.applyTable(ctx, t, *l.loaded)
+	t.pending.Overlapping = l.Barriers > 1
+	d, err := s.applyTable(ctx, t, l.Base)
+	if errors.Is(err, rtwindow.ErrGap) && l.Barriers > 1 {
+		s.log.Warn().Err(err).Str("table", t.sql.Source).Msg("a row moved between two pieces, and the WAL left out its TOAST values: loading in one piece")
+		return nil, s.abandonLoad(ctx, true)
+	}
 	if err != nil {
 		return nil, err
 	}
-	state, err := l.loaded.Apply(d)
+	state, err := l.Base.Apply(d)
 	if err != nil {
 		return nil, fmt.Errorf("table %s: %w", t.sql.Source, err)
 	}

@@ -69,13 +69,14 @@ type session struct {
 // table is everything the session has of one configured table.
 type table struct {
 	plan
-	window  *rtwindow.Window
-	archive *historic.Archive
-	states  *aggregate.States
-	changes *rtwindow.Changes
-	pending rtwindow.Pending
-	load    *loading // until a mark holds the table
-	journal *journal // while something is built of it beside the ticks
+	window    *rtwindow.Window
+	archive   *historic.Archive
+	states    *aggregate.States
+	changes   *rtwindow.Changes
+	pending   rtwindow.Pending
+	load      *loading  // until a mark holds the table
+	loadAfter time.Time // a load that failed waits until then
+	journal   *journal  // while something is built of it beside the ticks
 }
 
 // lockPatience is how long a start waits for the lock and the slot of a bridge that was just killed, whose sessions
@@ -95,7 +96,7 @@ func (b *Bridge) open(ctx context.Context) (*session, error) {
 	err := inOrder(ctx, s.connect, s.takeLock)
 	if err == nil {
 		err = s.guarded(ctx, func(ctx context.Context) error {
-			return inOrder(ctx, s.preflight, s.plan, s.identify, s.create, s.claim, s.createTables, s.collectGarbage, s.selfCheck, s.openStream)
+			return inOrder(ctx, s.preflight, s.plan, s.identify, s.create, s.claim, s.createTables, s.collectGarbage, s.resumeLoads, s.selfCheck, s.openStream)
 		})
 	}
 	if err != nil {

@@ -49,7 +49,10 @@ func (s *session) commit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(changed) == 0 && len(step.Add) == 0 && step.LSN <= s.mark.LSN {
+	if err := s.saveLoads(ctx, &step); err != nil {
+		return err
+	}
+	if len(changed)+len(step.Add)+len(step.Loads) == 0 && step.LSN <= s.mark.LSN {
 		s.seen.Ticked(0, false, nil)
 		return nil
 	}
@@ -115,7 +118,7 @@ func (s *session) applyTable(ctx context.Context, t *table, state splitdate.Tabl
 
 // mask masks the changed rows that are neither in RT nor in LATE, and checks that every one was found.
 func (s *session) mask(ctx context.Context, t *table, state splitdate.Table, p rtwindow.Pending, found rtwindow.Found, d *splitdate.Delta) error {
-	if found.Rows == p.Lookups {
+	if found.Rows == p.Lookups && !p.Overlapping {
 		return nil
 	}
 	masked, err := t.archive.Mask(ctx, state, p.Chunks(), d)

@@ -17,7 +17,8 @@ CREATE TABLE IF NOT EXISTS `sh\x60op\x27\x5c`.`split_date`
     `tables` Map(String, Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64)),
     `chunks` Map(String, Map(UInt64, Tuple(rows UInt64, from Int64, to Int64))),
     `aggregates` Map(String, Tuple(table String, definition String, historic Array(UInt64), rows UInt64)),
-    `states` Map(String, Map(UInt64, Tuple(rows UInt64, of Array(UInt64))))
+    `states` Map(String, Map(UInt64, Tuple(rows UInt64, of Array(UInt64)))),
+    `loads` String DEFAULT '{}'
 )
 ENGINE = MergeTree
 PARTITION BY intDiv(`epoch`, 64)
@@ -38,7 +39,8 @@ CREATE TABLE IF NOT EXISTS `sh\x60op\x27\x5c_tidemark`.`split_date_log`
     `tables` Map(String, Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64)),
     `chunks` Map(String, Map(UInt64, Tuple(rows UInt64, from Int64, to Int64))),
     `aggregates` Map(String, Tuple(table String, definition String, historic Array(UInt64), rows UInt64)),
-    `states` Map(String, Map(UInt64, Tuple(rows UInt64, of Array(UInt64))))
+    `states` Map(String, Map(UInt64, Tuple(rows UInt64, of Array(UInt64)))),
+    `loads` String DEFAULT '{}'
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMMDD(`written_at`)
@@ -105,7 +107,7 @@ COMMENT 'tidemark: as of which commit, and with which split date, a query sees e
 -- read_mark
 SELECT `format`, `term`, `epoch`, `lsn`, toUnixTimestamp64Micro(`commit_time`), toUnixTimestamp64Micro(`written_at`),
     `source`.1, `source`.2, `source`.3, `source`.4,
-    toJSONString(`tables`), toJSONString(`chunks`), toJSONString(`aggregates`), toJSONString(`states`)
+    toJSONString(`tables`), toJSONString(`chunks`), toJSONString(`aggregates`), toJSONString(`states`), `loads`
 FROM `sh\x60op\x27\x5c`.`split_date`
 ORDER BY `term` DESC, `epoch` DESC
 LIMIT 1;
@@ -122,7 +124,7 @@ FROM `sh\x60op\x27\x5c`.`split_date`
 ORDER BY `epoch`;
 
 -- insert_mark
-INSERT INTO `sh\x60op\x27\x5c`.`split_date` (`format`, `term`, `epoch`, `lsn`, `commit_time`, `source`, `tables`, `chunks`, `aggregates`, `states`)
+INSERT INTO `sh\x60op\x27\x5c`.`split_date` (`format`, `term`, `epoch`, `lsn`, `commit_time`, `source`, `tables`, `chunks`, `aggregates`, `states`, `loads`)
 SELECT
     {format:UInt16}, {term:UInt64}, {epoch:UInt64}, {lsn:UInt64},
     fromUnixTimestamp64Micro({commit_time:Int64}, 'UTC'),
@@ -130,7 +132,8 @@ SELECT
     {tables:Map(String, Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64))},
     {chunks:Map(String, Map(UInt64, Tuple(rows UInt64, from Int64, to Int64)))},
     {aggregates:Map(String, Tuple(table String, definition String, historic Array(UInt64), rows UInt64))},
-    {states:Map(String, Map(UInt64, Tuple(rows UInt64, of Array(UInt64))))}
+    {states:Map(String, Map(UInt64, Tuple(rows UInt64, of Array(UInt64))))},
+    {loads:String}
 WHERE (SELECT max((`term`, `epoch`)) FROM `sh\x60op\x27\x5c`.`split_date`) = ({previous_term:UInt64}, {previous_epoch:UInt64})
     AND (SELECT max(`term`) FROM `sh\x60op\x27\x5c_tidemark`.`writers`) = {term:UInt64};
 

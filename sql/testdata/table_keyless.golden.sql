@@ -161,7 +161,7 @@ WHERE `_changes`.`_chunk` = {from:UInt64};
 
 -- compact_changes
 INSERT INTO `shop_tidemark`.`keyless_changes` (`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
-SELECT `_changes`.`price`, `_changes`.`mtime`, {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_newest`.`_first_is_insert`, `_changes`.`_live`
+SELECT `_changes`.`price`, `_changes`.`mtime`, {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_newest`.`_first_is_insert` AND NOT {maybe_there:UInt8}, `_changes`.`_live`
 FROM `shop_tidemark`.`keyless_changes` AS `_changes`
 INNER JOIN
 (

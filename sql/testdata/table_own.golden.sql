@@ -165,7 +165,7 @@ WHERE `___changes`.`___chunk` = {from:UInt64};
 
 -- compact_changes
 INSERT INTO `shop_tidemark`.`own_changes` (`_chunk`, `__source_7`, `created_at`, `___chunk`, `___lsn`, `___ordinal`, `___insert`, `___live`)
-SELECT `___changes`.`_chunk`, `___changes`.`__source_7`, `___changes`.`created_at`, {to:UInt64}, `___changes`.`___lsn`, `___changes`.`___ordinal`, `___newest`.`___first_is_insert`, `___changes`.`___live`
+SELECT `___changes`.`_chunk`, `___changes`.`__source_7`, `___changes`.`created_at`, {to:UInt64}, `___changes`.`___lsn`, `___changes`.`___ordinal`, `___newest`.`___first_is_insert` AND NOT {maybe_there:UInt8}, `___changes`.`___live`
 FROM `shop_tidemark`.`own_changes` AS `___changes`
 INNER JOIN
 (

@@ -154,7 +154,7 @@ WHERE `_changes`.`_chunk` = {from:UInt64};
 
 -- compact_changes
 INSERT INTO `shop_tidemark`.`stores_changes` (`id`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
-SELECT `_changes`.`id`, `_changes`.`no\x60te\x27\x5c`, {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_newest`.`_first_is_insert`, `_changes`.`_live`
+SELECT `_changes`.`id`, `_changes`.`no\x60te\x27\x5c`, {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_newest`.`_first_is_insert` AND NOT {maybe_there:UInt8}, `_changes`.`_live`
 FROM `shop_tidemark`.`stores_changes` AS `_changes`
 INNER JOIN
 (

@@ -1,0 +1,125 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tidemark-db/tidemark/internal/bridge"
+	"github.com/tidemark-db/tidemark/internal/rig"
+)
+
+// pieceRows is the size of a table that is loaded in pieces.
+const pieceRows = 6_000
+
+// pieceTable makes the table; long notes are TOAST, which an UPDATE of other columns leaves out of the WAL.
+func pieceTable(note string) []string {
+	return []string{
+		`CREATE TABLE sales (id int PRIMARY KEY, at timestamptz, price numeric(10, 2), note text)`,
+		`ALTER TABLE sales ALTER note SET STORAGE EXTERNAL`,
+		fmt.Sprintf(`INSERT INTO sales SELECT g, now() - g %% 5 * interval '1 day', g / 7.0, %s FROM generate_series(1, %d) g`, note, pieceRows),
+		`CREATE PUBLICATION tidemark FOR TABLE sales`,
+	}
+}
+
+const pieceConfig = `tick: 100ms
+limits: {max_snapshot_age: 1s, copy_workers: 2, copy_rows_per_second: 3000}
+schedule: {roll: "@every 1s", resync: "@every 1h"}
+tables: {public.sales: {date_column: at}}
+`
+
+// TestLoadResumes stops a bridge in the middle of a first snapshot that takes several pieces and barriers, while the table
+// changes: the next bridge goes on with the next piece, and the table is right.
+func TestLoadResumes(t *testing.T) {
+	for name, note := range map[string]string{
+		"short rows": "'note ' || g",
+		"TOAST":      "CASE WHEN g % 50 = 0 THEN repeat(md5(g::text), 80) ELSE 'note ' || g END",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := rig.New(t, servers, pieceTable(note)...)
+			file := r.ConfigFile(pieceConfig)
+			stop := changePieces(t, r, note)
+			first := r.Run(file, bridge.Options{PiecePages: 8})
+			pages := awaitPages(t, r, 10)
+			_ = first.Stop()
+			kept := awaitPages(t, r, pages)
+			second := r.Run(file, bridge.Options{PiecePages: 8, CheckInvariants: true})
+			if next := awaitPages(t, r, kept+1); next > 0 && next < kept {
+				t.Errorf("pages went back from %d to %d", kept, next)
+			}
+			r.Eventually(3*time.Minute, "the table", func(ctx context.Context) error {
+				var n uint64
+				return r.CH.QueryRow(ctx, fmt.Sprintf("SELECT count() FROM %s.sales", r.Name)).Scan(&n)
+			})
+			stop()
+			r.WaitLSN(1)
+			comparePieces(t, r)
+			parts, err := second.Verify(t.Context(), bridge.Request{})
+			must(t, err)
+			if kinds, keys := tally(parts); len(parts) == 0 || len(kinds) > 0 {
+				t.Errorf("%d parts, %v: %v", len(parts), kinds, keys)
+			}
+		})
+	}
+}
+
+// awaitPages waits until the newest mark keeps a load that has read so many pages, and returns how many.
+func awaitPages(t *testing.T, r *rig.Rig, least int64) (pages int64) {
+	t.Helper()
+	query := fmt.Sprintf("SELECT JSONExtractInt(loads, 'sales', 'pages'), mapContains(tables, 'sales') FROM %s.split_date ORDER BY term DESC, epoch DESC LIMIT 1", r.Name)
+	r.Eventually(3*time.Minute, "a piece", func(ctx context.Context) error {
+		var there uint8
+		if err := r.CH.QueryRow(ctx, query).Scan(&pages, &there); err != nil {
+			return err
+		}
+		if pages < least && there == 0 {
+			return fmt.Errorf("%d pages are read", pages)
+		}
+		return nil
+	})
+	return pages
+}
+
+// changePieces changes the table in all ways until the returned function is called.
+func changePieces(t *testing.T, r *rig.Rig, note string) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	random := rand.New(rand.NewPCG(seed(t), 5))
+	group.Go(func() { // ends with stop
+		next := pieceRows + 1
+		for ctx.Err() == nil {
+			id := random.IntN(pieceRows) + 1
+			statement := []string{
+				fmt.Sprintf("UPDATE sales SET price = price + 1 WHERE id BETWEEN %d AND %d", id, id+random.IntN(40)),
+				fmt.Sprintf("UPDATE sales SET at = now() WHERE id = %d", id),
+				fmt.Sprintf("UPDATE sales SET note = 'x' || %s FROM generate_series(%d, %d) g WHERE g = id", note, id, id),
+				fmt.Sprintf("DELETE FROM sales WHERE id BETWEEN %d AND %d", id, id+random.IntN(5)),
+				fmt.Sprintf("INSERT INTO sales VALUES (%d, now() - interval '2 days', 1, (SELECT %s FROM generate_series(0, 0) g))", next, note),
+				fmt.Sprintf("UPDATE sales SET id = %d WHERE id = %d", next+1_000_000, id),
+			}[random.IntN(6)]
+			next++
+			if _, err := r.PG.Exec(ctx, statement); err != nil && ctx.Err() == nil {
+				t.Errorf("%s: %v", statement, err)
+				return
+			}
+		}
+	})
+	t.Cleanup(func() { cancel(); group.Wait() })
+	return func() { cancel(); group.Wait() }
+}
+
+func comparePieces(t *testing.T, r *rig.Rig) {
+	t.Helper()
+	var want, got string
+	err := r.PG.QueryRow(t.Context(), `SELECT concat_ws(' ', count(*), sum(id::bigint), sum(price), sum(octet_length(note)), sum((extract(epoch FROM at) * 1000000)::bigint % 1000003)) FROM sales`).Scan(&want)
+	must(t, err)
+	err = r.CH.QueryRow(t.Context(), fmt.Sprintf(`SELECT concatWithSeparator(' ', count(), sum(toInt64(id)), sum(price), sum(length(note)), sum(toUnixTimestamp64Micro(assumeNotNull(at)) %% 1000003)) FROM %s.sales`, r.Name)).Scan(&got)
+	must(t, err)
+	if strings.TrimRight(got, "0.") != strings.TrimRight(want, "0.") {
+		t.Errorf("the view has %s, PostgreSQL %s", got, want)
+	}
+}
