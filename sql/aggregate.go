@@ -236,6 +236,9 @@ func StatesOf(r Region) Region {
 // MergeStates makes one chunk of states of several. Parameters: to, from.
 func (a *Aggregate) MergeStates() Statement { return a.render("merge_states.sql", a) }
 
+// EstimateMerged estimates how many states MergeStates would write. Parameter: from.
+func (a *Aggregate) EstimateMerged() Statement { return a.render("estimate_merged.sql", a) }
+
 // DropPartitions drops the partitions with these ids of a region.
 func (a *Aggregate) DropPartitions(r Region, ids []string) Statement {
 	return a.render("drop_partitions.sql", map[string]any{"Name": a.internal(r), "Partitions": ids})

@@ -87,7 +87,7 @@ func goldenAggregates(t *testing.T, table *Table) []*Aggregate {
 func aggregateStatements(list []*Aggregate) (out []Statement) {
 	for _, a := range list {
 		out = append(out, a.CreateTables()...)
-		out = append(out, a.CreateView(), a.Insert(RT), a.Insert(Late), a.Insert(Historic), a.MergeStates(), a.DropPartitions(RT, []string{"1"}))
+		out = append(out, a.CreateView(), a.Insert(RT), a.Insert(Late), a.Insert(Historic), a.MergeStates(), a.EstimateMerged(), a.DropPartitions(RT, []string{"1"}))
 		out = append(out, a.Table.Database.DropAggregate(a.Name)...)
 	}
 	first := list[0]

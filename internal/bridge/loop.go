@@ -70,6 +70,7 @@ func (s *session) loop(ctx context.Context) error {
 	defer s.stopLoad()
 	defer s.stopFold()
 	defer s.stopBackfill()
+	defer s.stopMerge()
 	defer s.stopReread()
 	defer s.failJobs()
 	defer cancel()
@@ -114,6 +115,8 @@ func (s *session) turn(ctx context.Context, ticks <-chan time.Time, on alarms) e
 		return err
 	case err := <-s.backfillDone():
 		return s.endBackfill(ctx, err)
+	case err := <-s.mergeDone():
+		return s.endMerge(ctx, err)
 	case barrier := <-s.rereadAsks():
 		s.reread.waiting, s.reread.barrier = true, barrier
 		s.answerReread()
@@ -151,6 +154,7 @@ func (s *session) tickOver(ctx context.Context) error {
 	s.nextFold(ctx)
 	s.nextPart(ctx)
 	s.beginBackfill(ctx)
+	s.beginMerge(ctx)
 	return s.beginLoad(ctx)
 }
 

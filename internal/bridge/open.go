@@ -57,8 +57,10 @@ type session struct {
 	tick tick
 	load *loading // the one under way, if any
 
-	backfill *backfill       // the one under way, if any
-	failed   map[string]bool // aggregates that could not be computed
+	backfill *backfill         // the one under way, if any
+	failed   map[string]bool   // aggregates that could not be computed
+	merging  *merging          // the one under way, if any
+	fine     map[string]uint64 // states up to which merging an aggregate does not pay
 
 	folding *folding   // the one under way, if any
 	resyncs []*resync  // in line; the first is under way
@@ -92,7 +94,7 @@ func (b *Bridge) sourceConfig() cdc.Config {
 // open prepares a session. Nothing is created on either side before everything that can be checked was.
 func (b *Bridge) open(ctx context.Context) (*session, error) {
 	cfg := b.config()
-	s := &session{cfg: cfg, log: b.log, opts: b.opts, jobs: b.jobs, seen: b.seen, source: b.sourceConfig(), bySlot: map[string]*table{}, ignored: map[string]bool{}, failed: map[string]bool{}}
+	s := &session{cfg: cfg, log: b.log, opts: b.opts, jobs: b.jobs, seen: b.seen, source: b.sourceConfig(), bySlot: map[string]*table{}, ignored: map[string]bool{}, failed: map[string]bool{}, fine: map[string]uint64{}}
 	err := inOrder(ctx, s.connect, s.takeLock)
 	if err == nil {
 		err = s.guarded(ctx, func(ctx context.Context) error {

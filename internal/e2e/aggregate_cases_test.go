@@ -250,3 +250,54 @@ func (r *auditRig) noTrace(name string) {
 		r.t.Error(err)
 	}
 }
+
+// TestMergedStates makes sure that coarse aggregates are merged, that a late change takes nothing from their exactness, and
+// that merged chunks outlive a restart and follow a fold.
+func TestMergedStates(t *testing.T) {
+	t.Parallel()
+	spread := declaredRows(rowsInAll, declared{
+		name: "rows_by_rest", keys: []column{{"rest", "v % 3"}}, measures: []column{{"n", "count()"}, {"p90", "quantileExact(0.9)(v)"}},
+		postgres: "SELECT v % 3 || '|' || count(*) || '|' || (array_agg(v ORDER BY v))[1 + floor(0.9 * count(*))::int] FROM rows GROUP BY v % 3",
+	}, rowsByDay)
+	spread.setup = append(slices.Clone(spread.setup), `UPDATE rows SET d = '2024-02-01 12:00Z'::timestamptz + id % 20 * interval '1 day' WHERE d < '2024-03-01'`)
+	r := newAuditRig(t, spread)
+	file := r.config("tick: 50ms\nrt_window: 1h\nschedule: {roll: \"\", resync: \"\"}")
+	b := r.Run(file, bridge.Options{})
+	r.await()
+	same := func(chunks int) {
+		t.Helper()
+		r.Eventually(slow, fmt.Sprintf("chunks merged of %d", chunks), r.mergedOf("rows_in_all", chunks))
+		r.compare()
+		r.compareAggregates()
+	}
+	same(20)
+	r.commit(`UPDATE rows SET v = 1000 WHERE id IN (1, 2); DELETE FROM rows WHERE id = 21`) // two days
+	same(18)
+	_ = b.Stop()
+	b = r.Run(file, bridge.Options{})
+	same(18)
+	if _, err := b.Resync(t.Context(), bridge.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	r.compare()
+	r.compareAggregates()
+	if err := r.mergedOf("rows_by_day", 0)(t.Context()); err != nil {
+		t.Errorf("one state a day is not worth merging: %v", err)
+	}
+	_ = b.Stop()
+}
+
+// mergedOf is the condition that merged chunks of an aggregate stand for as many chunks of rows.
+func (r *auditRig) mergedOf(aggregate string, chunks int) func(context.Context) error {
+	query := fmt.Sprintf("SELECT arraySum(s -> length(s.of), mapValues(states['%s'])) FROM %s.split_date ORDER BY term DESC, epoch DESC LIMIT 1", aggregate, r.Name)
+	return func(ctx context.Context) error {
+		var n uint64
+		if err := r.CH.QueryRow(ctx, query).Scan(&n); err != nil {
+			return err
+		}
+		if n != uint64(chunks) {
+			return fmt.Errorf("%d chunks", n)
+		}
+		return nil
+	}
+}

@@ -109,6 +109,9 @@ FROM
 GROUP BY `_key_0`, `_key_1`
 SETTINGS max_threads = 1;
 
+-- estimate_merged
+SELECT uniq(cityHash64(tuple(`minute`, `price`))) FROM `shop_tidemark`.`by_minute_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)});
+
 -- drop_partitions
 ALTER TABLE `shop_tidemark`.`by_minute_rt` DROP PARTITION ID '1';
 
@@ -212,6 +215,9 @@ FROM
     WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
 )
 SETTINGS max_threads = 1;
+
+-- estimate_merged
+SELECT uniq(cityHash64(0)) FROM `shop_tidemark`.`in\x60all\x27_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)});
 
 -- drop_partitions
 ALTER TABLE `shop_tidemark`.`in\x60all\x27_rt` DROP PARTITION ID '1';
