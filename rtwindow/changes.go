@@ -3,6 +3,8 @@ package rtwindow
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/tidemark-db/tidemark/cdc"
 	"github.com/tidemark-db/tidemark/internal/fault"
@@ -211,16 +213,15 @@ func (c *Changes) sameKey(a, b cdc.Tuple) bool {
 	return true
 }
 
-// Key renders a row's key for messages.
+// Key renders a row's key for messages; without one, all of the row that is short.
 func (c *Changes) Key(row cdc.Tuple) string {
-	out := ""
-	for i, k := range c.key {
-		if i > 0 {
-			out += ", "
+	var out []string
+	for i, col := range c.table.Columns {
+		if slices.Contains(c.key, i) || c.table.Keyless() && len(row[i].Text) < 40 {
+			out = append(out, fmt.Sprintf("%s=%s", col.Name, row[i].Text))
 		}
-		out += fmt.Sprintf("%s=%s", c.table.Columns[k].Name, row[k].Text)
 	}
-	return out
+	return strings.Join(out, ", ")
 }
 
 // fill takes the values that row lacks from an older version of it.

@@ -51,7 +51,7 @@ func tableStatements(t *Table) []Statement {
 		t.Fold(), t.FoldPeriods(), t.FoldRest(), t.FoldRestPeriods(), t.FoldMasks(), t.KeepLate(),
 		t.ChunksInRange(), t.Compare(), t.Differ(), t.Replace(RT), t.Replace(Late),
 		t.CheckInvariants(), t.DropPartitions(RT, []string{"1"}), t.DropPartitions(Historic, []string{"20260101-1", "20260102-1"}))
-	return out
+	return append(out, t.DropTables()...)
 }
 
 // goldenAggregates are declared over a table: with keys, a filter and parameters, and with nothing but a count.

@@ -214,7 +214,7 @@ func (t *Table) name() string { return t.Name }
 
 // NotYet and Outlived are the messages of the view's first and last branch.
 func (t *Table) NotYet() string {
-	return "tidemark: " + t.Source + " is not loaded yet; tidemark status shows its progress"
+	return "tidemark: " + t.Source + " is not loaded yet, or held until it can be loaded again; tidemark status shows its progress"
 }
 
 // NoPruning is what a query is told whose session turned off what the view needs to leave dead chunks out.

@@ -10,6 +10,14 @@ func (t *Table) CreateTables() []Statement {
 	}
 }
 
+// DropTables returns the statements that drop the table's internals.
+func (t *Table) DropTables() (out []Statement) {
+	for _, r := range Regions() {
+		out = append(out, render(t.Database, "drop_table.sql", map[string]string{"Name": t.internal(r)}))
+	}
+	return out
+}
+
 // CreateView returns the statement that creates the view. Until a mark lists the table, the view answers with an error.
 func (t *Table) CreateView() Statement { return t.once("create_view.sql") }
 

@@ -40,8 +40,9 @@ type loading struct {
 	events chan loadEvent
 	answer chan loadAnswer
 	cancel context.CancelFunc
-	loaded bool // the last piece is there
-	saved  bool // the newest mark keeps it
+	loaded bool         // the last piece is there
+	saved  bool         // the newest mark keeps it
+	loader *load.Loader // of the piece being read; the goroutine's
 	job    *observe.Job
 	since  time.Time
 }
@@ -54,6 +55,7 @@ type loadEvent struct {
 	piece   *splitdate.Table
 	pages   int64 // that have been read with this piece
 	err     error
+	wasted  *load.Loader // of the piece that failed
 }
 
 // loadAnswer tells the goroutine whether the barrier will do, and the split date of the table to be.
@@ -161,7 +163,7 @@ func (l *loading) run(ctx context.Context, s *session, at splitdate.Load) {
 			continue
 		}
 		select {
-		case l.events <- loadEvent{err: fmt.Errorf("load %s: %w", l.table.sql.Source, err)}:
+		case l.events <- loadEvent{err: fmt.Errorf("load %s: %w", l.table.sql.Source, err), wasted: l.loader}:
 		case <-ctx.Done():
 		}
 		return
@@ -220,6 +222,7 @@ func (l *loading) readPiece(ctx context.Context, s *session, barrier *cdc.Barrie
 		opts.Pages = &cdc.Pages{Files: at.Files, First: at.Pages, End: min(at.Pages+s.piecePages(at.End), at.End)}
 		at.Pages = opts.Pages.End
 	}
+	l.loader = loader
 	if err := barrier.Copy(ctx, opts, loader.Add); err != nil {
 		return err
 	}
@@ -227,6 +230,7 @@ func (l *loading) readPiece(ctx context.Context, s *session, barrier *cdc.Barrie
 	if err != nil {
 		return err
 	}
+	l.loader = nil
 	if at.Base, err = at.Base.Join(piece); err != nil {
 		return err
 	}
@@ -286,6 +290,7 @@ func (s *session) loadEvent(ctx context.Context, e loadEvent) error {
 	l := s.load
 	switch {
 	case e.err != nil:
+		s.discardPiece(l.table, e.wasted)
 		return s.loadFailed(ctx, e.err)
 	case e.piece != nil:
 		return s.addPiece(ctx, e)
@@ -296,7 +301,7 @@ func (s *session) loadEvent(ctx context.Context, e loadEvent) error {
 	answer := loadAnswer{ok: true, split: l.Base.Split}
 	if l.Barrier == 0 {
 		var err error
-		if answer, err = s.firstBarrier(ctx, l, e); err != nil {
+		if answer, err = s.firstBarrier(ctx, l, e); err != nil || s.load != l { // a bad value among the changes has ended the load
 			return err
 		}
 	}
@@ -350,13 +355,12 @@ const loadPatience = 10 * time.Second
 // pages that are no longer those of the table, are no matter of trying again.
 func (s *session) loadFailed(ctx context.Context, err error) error {
 	l := s.load
-	var bad *block.ValueError
 	switch {
-	case errors.As(err, &bad):
-		return err
+	case isA[*block.ValueError](err):
+		return s.holdOn(ctx, s.ofTable(l.table, err))
 	case errors.Is(err, cdc.ErrRewritten):
 		s.log.Warn().Err(err).Str("table", l.table.sql.Source).Msg("the table was rewritten while it was loaded: beginning again")
-		return s.abandonLoad(ctx, false)
+		return s.abandonLoad(ctx, l, false)
 	}
 	s.log.Error().Err(err).Str("table", l.table.sql.Source).Dur("again_in", loadPatience).Msg("load interrupted; the other tables go on")
 	l.cancel()
@@ -371,12 +375,13 @@ func (s *session) loadFailed(ctx context.Context, err error) error {
 }
 
 // abandonLoad throws away what was read of a table; whole says to read it in one piece the next time.
-func (s *session) abandonLoad(ctx context.Context, whole bool) error {
-	l := s.load
+func (s *session) abandonLoad(ctx context.Context, l *loading, whole bool) error {
 	t := l.table
-	l.cancel()
-	l.job.End(errInterrupted)
-	s.load = nil
+	if s.load == l {
+		l.cancel()
+		l.job.End(errInterrupted)
+		s.load = nil
+	}
 	s.forget(t)
 	s.discardTable(t, l.Base)
 	t.load = nil
@@ -403,6 +408,16 @@ func (s *session) discardTable(t *table, state splitdate.Table) {
 	}
 }
 
+// discardPiece drops what was read of a piece that failed.
+func (s *session) discardPiece(t *table, loader *load.Loader) {
+	if loader == nil {
+		return
+	}
+	rt, settled := loader.Chunks()
+	s.keeper.discard(place{t.sql, sql.RT}, rt)
+	s.keeper.discard(place{t.sql, sql.Historic}, settled)
+}
+
 // setBarrier begins to collect changes from the barrier on, or reports that some of them are lost.
 func (s *session) setBarrier(ctx context.Context, l *loading, barrier cdc.LSN) (bool, error) {
 	recent := l.recent
@@ -419,7 +434,7 @@ func (s *session) setBarrier(ctx context.Context, l *loading, barrier cdc.LSN) (
 		if recent[i].LSN < barrier {
 			continue
 		}
-		if err := s.applyTo(ctx, l.table, &recent[i]); err != nil {
+		if err := s.applyTo(ctx, l.table, &recent[i]); err != nil || s.load != l {
 			return false, err
 		}
 	}
@@ -438,7 +453,7 @@ func (s *session) saveLoads(ctx context.Context, step *splitdate.Step) error {
 			continue
 		}
 		if err := s.flush(ctx, t); err != nil {
-			return err
+			return s.ofTable(t, err)
 		}
 		pending, err := json.Marshal(t.pending)
 		if err != nil {
@@ -465,10 +480,10 @@ func (s *session) addLoaded(ctx context.Context, step *splitdate.Step) (*table, 
 	d, err := s.applyTable(ctx, t, l.Base)
 	if errors.Is(err, rtwindow.ErrGap) && l.Barriers > 1 {
 		s.log.Warn().Err(err).Str("table", t.sql.Source).Msg("a row moved between two pieces, and the WAL left out its TOAST values: loading in one piece")
-		return nil, s.abandonLoad(ctx, true)
+		return nil, s.abandonLoad(ctx, l, true)
 	}
 	if err != nil {
-		return nil, err
+		return nil, s.ofTable(t, err)
 	}
 	state, err := l.Base.Apply(d)
 	if err != nil {
@@ -488,6 +503,7 @@ func (s *session) endLoad(ctx context.Context, t *table) error {
 	s.load.cancel()
 	s.load.job.End(nil)
 	s.load, t.load = nil, nil
+	t.loadAfter, t.pause = time.Time{}, 0
 	s.applied(t)
 	return s.selfCheck(ctx)
 }

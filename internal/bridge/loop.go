@@ -273,7 +273,7 @@ func (s *session) applyTo(ctx context.Context, t *table, e *cdc.Event) error {
 		return err
 	}
 	if t.changes.Bytes() > pieceBytes {
-		return s.flush(ctx, t)
+		return s.holdOn(ctx, s.ofTable(t, s.flush(ctx, t)))
 	}
 	return nil
 }

@@ -76,9 +76,10 @@ type table struct {
 	states    *aggregate.States
 	changes   *rtwindow.Changes
 	pending   rtwindow.Pending
-	load      *loading  // until a mark holds the table
-	loadAfter time.Time // a load that failed waits until then
-	journal   *journal  // while something is built of it beside the ticks
+	load      *loading      // until a mark holds the table
+	loadAfter time.Time     // a load that failed waits until then
+	pause     time.Duration // before the next load of a table that is held because of a bad value
+	journal   *journal      // while something is built of it beside the ticks
 }
 
 // lockPatience is how long a start waits for the lock and the slot of a bridge that was just killed, whose sessions
@@ -438,7 +439,7 @@ func (s *session) createTables(ctx context.Context) error {
 				return fmt.Errorf("table %s: %w", t.sql.Source, err)
 			}
 		}
-		if err := s.checkColumns(ctx, t.sql); err != nil {
+		if err := s.checkColumns(ctx, t); err != nil {
 			return err
 		}
 		if err := s.db.Exec(ctx, t.sql.CreateView(), nil); err != nil {
@@ -451,14 +452,15 @@ func (s *session) createTables(ctx context.Context) error {
 	return s.dropRemoved(ctx)
 }
 
-// checkColumns refuses internals that were made for other columns: rows of two structures must not mix.
-func (s *session) checkColumns(ctx context.Context, t *sql.Table) error {
+// checkColumns refuses internals that were made for other columns: rows of two structures must not mix. Where no mark holds
+// the table, there are none yet.
+func (s *session) checkColumns(ctx context.Context, t *table) error {
 	var got, want []string
-	err := s.db.Query(ctx, s.db.Database().ListColumns(), warehouse.Params{"database": s.db.Database().Internals(), "table": t.RegionName(sql.Historic)},
+	err := s.db.Query(ctx, s.db.Database().ListColumns(), warehouse.Params{"database": s.db.Database().Internals(), "table": t.sql.RegionName(sql.Historic)},
 		func(r warehouse.Rows) error {
 			var name, typ string
 			err := r.Scan(&name, &typ)
-			if name != t.ChunkColumn() {
+			if name != t.sql.ChunkColumn() {
 				got = append(got, name+" "+typ)
 			}
 			return err
@@ -466,14 +468,18 @@ func (s *session) checkColumns(ctx context.Context, t *sql.Table) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range t.StoredColumns() {
+	for _, c := range t.sql.StoredColumns() {
 		want = append(want, c.Name+" "+c.Type.Name)
 	}
-	if fmt.Sprint(got) != fmt.Sprint(want) {
+	switch {
+	case slices.Equal(got, want):
+		return nil
+	case !s.live(t):
+		return s.remake(ctx, t)
+	default:
 		return fault.New("put the old structure back, or `tidemark uninstall --data` and start again, which loads every table anew",
-			"table %s has the columns %v now, but its tables in ClickHouse were made for %v: %w", t.Source, want, got, errRefused)
+			"table %s has the columns %v now, but its tables in ClickHouse were made for %v: %w", t.sql.Source, want, got, errRefused)
 	}
-	return nil
 }
 
 // dropRemoved takes tables that are no longer configured out of the mark and drops their views. Their data stay.

@@ -195,8 +195,5 @@ func checkTable(cfg *config.Config, t *config.Table, table *sql.Table) (faults [
 
 // notices says which parts of the configuration this version does not act on, so that nobody waits for them.
 func notices(cfg *config.Config) (out []string) {
-	if cfg.OnBadValue == config.HoldTable {
-		out = append(out, "on_bad_value: this version stops at a bad value; it does not hold a single table yet")
-	}
 	return out
 }

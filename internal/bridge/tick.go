@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -33,24 +32,21 @@ func (s *session) commit(ctx context.Context) error {
 	for i, t := range changed {
 		group.Go(func() (err error) {
 			deltas[i], err = s.applyTable(inner, t, s.mark.Tables[t.sql.Name])
-			return ofTable(t, err)
+			return s.ofTable(t, err)
 		})
 	}
-	var gap *gapError
-	if err := group.Wait(); errors.As(err, &gap) {
-		return s.hold(ctx, gap.table, err)
-	} else if err != nil {
-		return err
+	if err := group.Wait(); err != nil {
+		return s.holdOn(ctx, err)
 	}
 	for i, t := range changed {
 		step.Deltas[t.sql.Name] = deltas[i]
 	}
 	loaded, err := s.addLoaded(ctx, &step)
 	if err != nil {
-		return err
+		return s.holdOn(ctx, err)
 	}
 	if err := s.saveLoads(ctx, &step); err != nil {
-		return err
+		return s.holdOn(ctx, err)
 	}
 	if len(changed)+len(step.Add)+len(step.Loads) == 0 && step.LSN <= s.mark.LSN {
 		s.seen.Ticked(0, false, nil)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -112,7 +113,7 @@ func (l *Loader) Add(ctx context.Context, n int, rows []cdc.Tuple) error {
 	}
 	for _, row := range rows {
 		if err := w.add(row); err != nil {
-			return fmt.Errorf("load %s, row %s: %w", l.table.Source, l.key(row), err)
+			return fmt.Errorf("row %s, as of %s: %w", l.key(row), l.Barrier, err)
 		}
 	}
 	for _, h := range []*half{w.historic, w.rt} {
@@ -125,14 +126,15 @@ func (l *Loader) Add(ctx context.Context, n int, rows []cdc.Tuple) error {
 	return nil
 }
 
+// key renders a row's key for messages; without one, all of the row that is short.
 func (l *Loader) key(row cdc.Tuple) string {
-	out := ""
+	var out []string
 	for i, c := range l.table.Columns {
-		if slices.Contains(l.table.Key, c.Name) {
-			out += fmt.Sprintf("%s=%s ", c.Name, row[i].Text)
+		if slices.Contains(l.table.Key, c.Name) || l.table.Keyless() && len(row[i].Text) < 40 {
+			out = append(out, fmt.Sprintf("%s=%s", c.Name, row[i].Text))
 		}
 	}
-	return out
+	return strings.Join(out, ", ")
 }
 
 // add appends a row to the half it belongs to. Whether it is settled is known when its date has been read.

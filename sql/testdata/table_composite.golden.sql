@@ -85,7 +85,7 @@ CREATE OR REPLACE VIEW `shop`.`composite`
 SQL SECURITY INVOKER
 AS
 SELECT defaultValueOfTypeName('Int64') AS `id`, defaultValueOfTypeName('Date32') AS `day`, defaultValueOfTypeName('Decimal(12, 2)') AS `price` FROM system.one
-WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'composite'), 'tidemark: public.composite is not loaded yet; tidemark status shows its progress')
+WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'composite'), 'tidemark: public.composite is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
 SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_historic`
@@ -430,4 +430,19 @@ ALTER TABLE `shop_tidemark`.`composite_rt` DROP PARTITION ID '1';
 
 -- drop_partitions
 ALTER TABLE `shop_tidemark`.`composite_historic` DROP PARTITION ID '20260101-1', DROP PARTITION ID '20260102-1';
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`composite_rt` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`composite_late` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`composite_historic` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`composite_masks` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`composite_changes` SYNC;
 

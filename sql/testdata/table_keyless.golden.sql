@@ -86,7 +86,7 @@ CREATE OR REPLACE VIEW `shop`.`keyless`
 SQL SECURITY INVOKER
 AS
 SELECT defaultValueOfTypeName('Decimal(12, 2)') AS `price`, defaultValueOfTypeName('Nullable(DateTime64(6, \'America/New_York\'))') AS `mtime` FROM system.one
-WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'keyless'), 'tidemark: public.keyless is not loaded yet; tidemark status shows its progress')
+WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'keyless'), 'tidemark: public.keyless is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
 SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_historic`
@@ -422,4 +422,19 @@ ALTER TABLE `shop_tidemark`.`keyless_rt` DROP PARTITION ID '1';
 
 -- drop_partitions
 ALTER TABLE `shop_tidemark`.`keyless_historic` DROP PARTITION ID '20260101-1', DROP PARTITION ID '20260102-1';
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`keyless_rt` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`keyless_late` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`keyless_historic` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`keyless_masks` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`keyless_changes` SYNC;
 

@@ -83,7 +83,7 @@ CREATE OR REPLACE VIEW `shop`.`own`
 SQL SECURITY INVOKER
 AS
 SELECT defaultValueOfTypeName('Int64') AS `_chunk`, defaultValueOfTypeName('Nullable(Int64)') AS `__source_7`, defaultValueOfTypeName('DateTime64(6, \'UTC\')') AS `created_at` FROM system.one
-WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'own'), 'tidemark: public.own is not loaded yet; tidemark status shows its progress')
+WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'own'), 'tidemark: public.own is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
 SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_historic`
@@ -428,4 +428,19 @@ ALTER TABLE `shop_tidemark`.`own_rt` DROP PARTITION ID '1';
 
 -- drop_partitions
 ALTER TABLE `shop_tidemark`.`own_historic` DROP PARTITION ID '20260101-1', DROP PARTITION ID '20260102-1';
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`own_rt` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`own_late` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`own_historic` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`own_masks` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`own_changes` SYNC;
 

@@ -89,7 +89,7 @@ CREATE OR REPLACE VIEW `shop`.`sales`
 SQL SECURITY INVOKER
 AS
 SELECT defaultValueOfTypeName('Int64') AS `id`, defaultValueOfTypeName('DateTime64(6, \'UTC\')') AS `created_at`, defaultValueOfTypeName('Decimal(12, 2)') AS `price`, defaultValueOfTypeName('Nullable(String)') AS `no\x60te\x27\x5c` FROM system.one
-WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'sales'), 'tidemark: public.sales is not loaded yet; tidemark status shows its progress')
+WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'sales'), 'tidemark: public.sales is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
 SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`sales_historic`
@@ -435,4 +435,19 @@ ALTER TABLE `shop_tidemark`.`sales_rt` DROP PARTITION ID '1';
 
 -- drop_partitions
 ALTER TABLE `shop_tidemark`.`sales_historic` DROP PARTITION ID '20260101-1', DROP PARTITION ID '20260102-1';
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`sales_rt` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`sales_late` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`sales_historic` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`sales_masks` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`sales_changes` SYNC;
 
