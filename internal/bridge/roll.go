@@ -105,10 +105,19 @@ func (s *session) settledClock(ctx context.Context, applied time.Time) (splitdat
 	if err != nil {
 		return 0, fmt.Errorf("read ClickHouse's clock: %w", err)
 	}
-	ours := splitdate.InstantOf(time.Now())
-	if gap := time.Duration(ours-splitdate.Instant(server)) * time.Microsecond; gap.Abs() > maxClockGap {
+	now, gap := settled(splitdate.InstantOf(applied), splitdate.InstantOf(time.Now()), splitdate.Instant(server))
+	if now == 0 {
 		s.log.Warn().Dur("gap", gap).Msg("ClickHouse's clock and ours differ; the split dates stay until they agree")
-		return 0, nil
 	}
-	return min(splitdate.InstantOf(applied), ours, splitdate.Instant(server)), nil
+	return now, nil
+}
+
+// settled is the smallest of three clocks: PostgreSQL's, as the applied commits show it, ours and ClickHouse's. It is 0,
+// before which nothing settles, when the last two are too far apart for either to be believed.
+func settled(applied, ours, server splitdate.Instant) (now splitdate.Instant, gap time.Duration) {
+	gap = time.Duration(ours-server) * time.Microsecond
+	if gap.Abs() > maxClockGap {
+		return 0, gap
+	}
+	return min(applied, ours, server), gap
 }

@@ -62,7 +62,13 @@ func TestSourceLost(t *testing.T) {
 // ownServers are a pair of engines that the test may kill.
 func ownServers(t *testing.T) *rig.Servers {
 	t.Helper()
-	s, err := rig.Start(t.Context(), rig.Options{PostgresVersion: "18"})
+	return ownServersWith(t, nil)
+}
+
+// ownServersWith are such with settings of ClickHouse.
+func ownServersWith(t *testing.T, settings map[string]string) *rig.Servers {
+	t.Helper()
+	s, err := rig.Start(t.Context(), rig.Options{PostgresVersion: "18", ClickHouseSettings: settings})
 	if err != nil {
 		t.Fatal(err)
 	}

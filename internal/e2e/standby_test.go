@@ -73,11 +73,12 @@ func (r *auditRig) awaitLog(times int, message string) {
 // returns how long that took.
 func (r *auditRig) overtaken(do func()) time.Duration {
 	r.t.Helper()
-	before := r.store().newest(r.t)
+	store := r.store()
+	before := store.newest(r.t)
 	began := time.Now()
 	do()
 	r.Eventually(time.Minute, "a new term", func(context.Context) error {
-		if r.store().newest(r.t).Term == before.Term {
+		if store.newest(r.t).Term == before.Term {
 			return errors.New("the term is that of before")
 		}
 		return nil

@@ -1,9 +1,11 @@
 package rig
 
 import (
+	be "encoding/binary"
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 // Proxy stands between a bridge and a server and does to its connections what networks do.
 type Proxy struct {
 	target   string
+	commits  bool // it understands PostgreSQL's protocol
 	listener net.Listener
 	group    sync.WaitGroup
 
@@ -20,6 +23,7 @@ type Proxy struct {
 	frozen chan struct{} // closed when data flow again; nil while they do
 	delay  time.Duration
 	mute   bool
+	shift  time.Duration
 }
 
 // pair is a connection of a client and the proxy's own to the server.
@@ -43,6 +47,57 @@ func NewProxy(t testing.TB, target string) *Proxy {
 		p.group.Wait()
 	})
 	return p
+}
+
+// NewPostgresProxy is a proxy in front of a PostgreSQL, whose commit clock it can shift.
+func NewPostgresProxy(t testing.TB, target string) *Proxy {
+	t.Helper()
+	p := NewProxy(t, target)
+	p.commits = true // nobody has connected yet
+	return p
+}
+
+func (p *Proxy) shifted() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.shift
+}
+
+// commits finds the commit times in the messages of one replication stream of pgoutput.
+type commits struct{ rest []byte }
+
+// shift takes what arrived and returns the messages that are whole by now, with their commit times shifted.
+func (c *commits) shift(data []byte, d time.Duration) []byte {
+	c.rest = append(c.rest, data...)
+	whole := 0
+	for len(c.rest)-whole >= 5 {
+		size := 1 + int(be.BigEndian.Uint32(c.rest[whole+1:]))
+		if len(c.rest)-whole < size {
+			break
+		}
+		shiftCommit(c.rest[whole:whole+size], d)
+		whole += size
+	}
+	out := c.rest[:whole:whole]
+	c.rest = slices.Clone(c.rest[whole:])
+	return out
+}
+
+// shiftCommit changes the time in Begin and Commit, which lie in XLogData within CopyData.
+func shiftCommit(message []byte, d time.Duration) {
+	const header = 5 + 1 + 3*8 // of CopyData, and of XLogData
+	if message[0] != 'd' || len(message) <= header || message[5] != 'w' {
+		return
+	}
+	at := header + 1 + 8 // Begin: LSN, time
+	switch message[header] {
+	case 'B':
+	case 'C':
+		at += 1 + 8 // flags, LSN, end LSN, time
+	default:
+		return
+	}
+	be.BigEndian.PutUint64(message[at:], be.BigEndian.Uint64(message[at:])+uint64(d.Microseconds()))
 }
 
 // Addr is where the proxy listens.
@@ -101,6 +156,13 @@ func (p *Proxy) Mute(on bool) {
 	p.mute = on
 }
 
+// ShiftCommits lets PostgreSQL's commit clock go ahead by d, as the replication stream shows it.
+func (p *Proxy) ShiftCommits(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.shift = d
+}
+
 func (p *Proxy) all() (out []*pair) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -143,10 +205,15 @@ func (p *Proxy) forward(c *pair) {
 
 func (p *Proxy) copy(c *pair, to, from *net.TCPConn, answers bool) {
 	buffer := make([]byte, 32<<10)
+	var commits commits
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 && p.pass(answers) {
-			_, err = to.Write(buffer[:n])
+			out := buffer[:n]
+			if p.commits && answers {
+				out = commits.shift(out, p.shifted())
+			}
+			_, err = to.Write(out)
 		} else if n > 0 {
 			err = net.ErrClosed
 		}

@@ -36,7 +36,9 @@ type Servers struct {
 type Options struct {
 	PostgresVersion  string
 	PostgresSettings map[string]string
-	Roles            bool // bridges and readers work with the roles of deploy, not as administrators
+	// ClickHouseSettings are read again whenever the server starts: a test may change them and restart it.
+	ClickHouseSettings map[string]string
+	Roles              bool // bridges and readers work with the roles of deploy, not as administrators
 }
 
 // Start starts the servers, or takes those that the environment names.
@@ -55,7 +57,7 @@ func Start(ctx context.Context, o Options) (*Servers, error) {
 		s.http = os.Getenv("TIDEMARK_TEST_CLICKHOUSE_HTTP") // host:port
 		s.clickhouse = func(database string) string { return withDatabase(dsn, database) }
 	} else {
-		if err := s.startClickHouse(ctx); err != nil {
+		if err := s.startClickHouse(ctx, o.ClickHouseSettings); err != nil {
 			s.Stop()
 			return nil, fmt.Errorf("start ClickHouse: %w", err)
 		}
@@ -63,8 +65,10 @@ func Start(ctx context.Context, o Options) (*Servers, error) {
 	return s, nil
 }
 
-func (s *Servers) startClickHouse(ctx context.Context) (err error) {
-	settings := map[string]string{}
+func (s *Servers) startClickHouse(ctx context.Context, settings map[string]string) (err error) {
+	if settings == nil {
+		settings = map[string]string{}
+	}
 	if s.roles {
 		if s.users, err = os.MkdirTemp("", "tidemark-users-"); err != nil {
 			return err
