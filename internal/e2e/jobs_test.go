@@ -17,6 +17,7 @@ type jobMix struct {
 	bridge *rig.Bridge
 	cancel context.CancelFunc
 	group  sync.WaitGroup
+	once   sync.Once
 	mu     sync.Mutex
 	equal  int // parts compared
 	loaded int // parts loaded
@@ -30,7 +31,12 @@ func startJobs(t testing.TB, b *rig.Bridge, tables []string, seed uint64) *jobMi
 	return m
 }
 
-func (m *jobMix) stop() { m.cancel(); m.group.Wait() }
+// stop ends the work and says how much it was.
+func (m *jobMix) stop() {
+	m.cancel()
+	m.group.Wait()
+	m.once.Do(func() { m.t.Logf("%d parts compared, %d loaded again", m.equal, m.loaded) })
+}
 
 func (m *jobMix) work(ctx context.Context, tables []string, random *rand.Rand) {
 	for ctx.Err() == nil {

@@ -43,7 +43,6 @@ func TestLate(t *testing.T) {
 			r.until(length, b.Done())
 			jobs.stop()
 			w.stop()
-			t.Logf("%d parts compared, %d loaded again", jobs.equal, jobs.loaded)
 			r.compare()
 			readers.stop(int(length.Seconds()) / 2)
 			_ = b.Stop()

@@ -29,7 +29,9 @@ func run(m *testing.M) int {
 	defer cancel()
 	defer rig.RemoveBinary()
 	var err error
-	if servers, err = rig.Start(ctx, rig.Options{PostgresVersion: "18", Roles: true}); err != nil {
+	if servers, err = rig.Start(ctx, rig.Options{
+		PostgresVersion: "18", Roles: true, PostgresSettings: map[string]string{"max_prepared_transactions": "5"},
+	}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

@@ -116,19 +116,25 @@ func duration(t *testing.T) int {
 // commit and between no two, and the split date moves every second.
 func TestTPCB(t *testing.T) {
 	for _, v := range []struct {
-		name  string
-		scale int
-		zone  string
-		o     bridge.Options
+		name   string
+		scale  int
+		zone   string
+		resync string
+		o      bridge.Options
 	}{
-		{"UTC", 10, "UTC", bridge.Options{}},
-		{"America/New_York with invariants checked", 1, "America/New_York", bridge.Options{CheckInvariants: true}},
+		{"UTC", 10, "UTC", "@hourly", bridge.Options{}},
+		{"America/New_York with jobs, invariants checked", 1, "America/New_York", "@every 3s", bridge.Options{CheckInvariants: true}},
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			b := newTPCB(t, v.scale, v.zone)
-			running := b.run("rt_window: 5s\nsplit_step: 1s\ntick: 1s\nschedule: {roll: \"@every 1s\"}", v.o)
+			running := b.run("rt_window: 5s\nsplit_step: 1s\ntick: 1s\nschedule: {roll: \"@every 1s\", resync: \""+v.resync+"\"}", v.o)
 			l := newLedger(b.rows())
+			stopJobs := func() {}
+			if v.resync != "@hourly" {
+				stopJobs = startJobs(t, running, []string{"pgbench_accounts", "pgbench_branches", "pgbench_tellers", "pgbench_history"}, seed(t)).stop
+			}
 			readDuring(t.Context(), l, b.readers(), func() { b.load(l) })
+			stopJobs()
 			l.report(t)
 			b.WaitLSN(4)
 			b.compare()
