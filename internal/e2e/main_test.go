@@ -5,6 +5,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -30,7 +31,7 @@ func run(m *testing.M) int {
 	defer rig.RemoveBinary()
 	var err error
 	if servers, err = rig.Start(ctx, rig.Options{
-		PostgresVersion: "18", Roles: true, PostgresSettings: map[string]string{"max_prepared_transactions": "5"},
+		PostgresVersion: cmp.Or(os.Getenv("TIDEMARK_TEST_POSTGRES_VERSION"), "18"), Roles: true, PostgresSettings: map[string]string{"max_prepared_transactions": "5"},
 	}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -21,6 +21,7 @@ type typeCase struct {
 	override  string // types: …, as the configuration has it
 	policy    string // out_of_range: …
 	effective string // what the views show, as an expression of the value %s; the value itself when empty
+	since     int    // the first version of PostgreSQL that has it
 }
 
 // typeSetup makes the types that are none of PostgreSQL's own.
@@ -58,7 +59,7 @@ func typeCases() []typeCase {
 		{source: "numeric", target: "String", values: []string{"NaN", "Infinity", "-Infinity", "1.50", "0.000", nines(1000) + ".1", "-1e-300"}, random: aNumber(100, 20)},
 		{source: "numeric", target: "Decimal(76, 38)", override: "Decimal(76, 38)", policy: "\"null\"", values: []string{"0", "1e-38"}, odd: []string{"NaN", "Infinity", "-1e38"}, random: aNumber(38, 20), effective: "CASE WHEN %[1]s > -1e38 AND %[1]s < 1e38 THEN %[1]s END"},
 		{source: "numeric(100,2)", target: "String", values: []string{nines(98) + ".99"}},
-		{source: "numeric(5,-2)", target: "String", values: []string{"1234567", "-100"}},
+		{source: "numeric(5,-2)", target: "String", values: []string{"1234567", "-100"}, since: 15},
 		{source: "money", target: "String", values: []string{"-92233720368547758.08", "92233720368547758.07", "0", "1234.5"}},
 		{source: "text", target: "String", values: someTexts, random: aText},
 		{source: "text", target: "LowCardinality(String)", nullable: "LowCardinality(Nullable(String))", override: "LowCardinality(String)", values: someTexts, random: aText},
