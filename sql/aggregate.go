@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -104,6 +105,18 @@ func (a *Aggregate) StoredColumns() []Column {
 	}
 	return out
 }
+
+// FirstCodec is the codec of the column that states are sorted by: within a chunk its values only grow, and each comes once
+// where it is the only key. Without it, states per customer took a third more than with the chunk in their key.
+func (a *Aggregate) FirstCodec() string {
+	if len(a.Keys) == 0 || !growing.MatchString(a.Keys[0].Type.Name) {
+		return ""
+	}
+	return " CODEC(Delta, LZ4)"
+}
+
+// growing matches the types that the codec Delta takes.
+var growing = regexp.MustCompile(`^(U?Int(8|16|32|64)|Date|Date32|DateTime|DateTime64)($|\()`)
 
 // KeyNames are the names of the keys.
 func (a *Aggregate) KeyNames() []string {

@@ -1,7 +1,7 @@
 CREATE TABLE IF NOT EXISTS {{.To}}
 (
-{{- range .StoredColumns}}
-    {{ident .Name}} {{.Type.Name}},
+{{- range $i, $c := .StoredColumns}}
+    {{ident $c.Name}} {{$c.Type.Name}}{{if eq $i 0}}{{$.FirstCodec}}{{end}},
 {{- end}}
     `_chunk` UInt64
 )

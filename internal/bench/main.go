@@ -2,6 +2,7 @@
 // nothing: a figure of one machine says nothing of another; compare the rows of one run.
 //
 //	go run ./internal/bench freshness
+//	go run ./internal/bench aggregates
 package main
 
 import (
@@ -14,9 +15,9 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	parts := map[string]func(context.Context, []string) error{"freshness": freshness}
+	parts := map[string]func(context.Context, []string) error{"freshness": freshness, "aggregates": aggregates}
 	if len(os.Args) < 2 || parts[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: bench freshness [flags]")
+		fmt.Fprintln(os.Stderr, "usage: bench freshness|aggregates [flags]")
 		os.Exit(2)
 	}
 	if err := parts[os.Args[1]](ctx, os.Args[2:]); err != nil {

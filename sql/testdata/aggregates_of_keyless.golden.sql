@@ -1,7 +1,7 @@
 -- create_states
 CREATE TABLE IF NOT EXISTS `shop_tidemark`.`by_minute_rt`
 (
-    `minute` DateTime('UTC'),
+    `minute` DateTime('UTC') CODEC(Delta, LZ4),
     `price` Decimal(12, 2),
     `p90` AggregateFunction(quantileExact(0.9), Decimal(12, 2)),
     `n\x60` AggregateFunction(count),
@@ -16,7 +16,7 @@ COMMENT 'tidemark: aggregate by_minute of public.keyless';
 -- create_states
 CREATE TABLE IF NOT EXISTS `shop_tidemark`.`by_minute_historic`
 (
-    `minute` DateTime('UTC'),
+    `minute` DateTime('UTC') CODEC(Delta, LZ4),
     `price` Decimal(12, 2),
     `p90` AggregateFunction(quantileExact(0.9), Decimal(12, 2)),
     `n\x60` AggregateFunction(count),
