@@ -87,6 +87,15 @@ const (
 			LEFT JOIN (SELECT tid, sum(delta) AS sum FROM ${history} GROUP BY tid) AS d ON d.tid = t.tid
 			GROUP BY t.bid
 		) AS tellers ON tellers.bid = branches.bid`
+
+	// askAggregates asks aggregates instead of the rows that they are of, joined with rows.
+	askAggregates = `SELECT (SELECT max(epoch) FROM ${current}) AS epoch, (SELECT (sum(abalance), count()) FROM ${accounts}) AS a,
+			(sum(tellers.balance), sum(tellers.n)) AS t, (sum(bbalance), count()) AS b, (SELECT sum(delta) FROM ${history_by_second}) AS h,
+			countIf(bbalance != deltas.delta) + countIf(tellers.balance != deltas.delta)
+				+ ((SELECT sum(n) FROM ${history_by_second}) != (SELECT count() FROM ${history})) AS unequal
+		FROM ${branches} AS branches
+		LEFT JOIN ${history_by_branch} AS deltas ON deltas.bid = branches.bid
+		LEFT JOIN ${tellers_by_branch} AS tellers ON tellers.bid = branches.bid`
 )
 
 // askSlowly reads one view, then nothing for that many twentieths of a second, then the others.

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -68,11 +69,22 @@ func (b *tpcb) run(settings string, o bridge.Options) *rig.Bridge {
 tables:
   public.pgbench_accounts: {}
   public.pgbench_branches: {}
-  public.pgbench_tellers: {}
-  public.pgbench_history: {date_column: mtime}
+  public.pgbench_tellers:
+    aggregates: {pgbench_tellers_by_branch: {by: {bid: bid}, measures: {balance: sum(tbalance), n: count()}}}
+  public.pgbench_history:
+    date_column: mtime
+    aggregates:
+      pgbench_history_by_second: {by: {at: toStartOfSecond(mtime)}, measures: {delta: sum(delta), n: count()}}
+      pgbench_history_by_branch: {by: {bid: bid}, measures: {delta: sum(delta), n: count(), tellers: uniqExact(tid)}}
 `), o)
 	b.WaitLSN(4)
+	b.Eventually(slow, "all aggregates", b.aggregatesAre(3))
 	return running
+}
+
+// aggregatesAre is the condition that the newest mark holds as many aggregates.
+func (b *tpcb) aggregatesAre(want int) func(context.Context) error {
+	return (&auditRig{Rig: b.Rig, t: b.t}).aggregatesAre(want)
 }
 
 // rows is how many rows accounts, tellers and branches have together.
@@ -88,6 +100,8 @@ func (b *tpcb) readers() []*reader {
 		{name: "comma", conn: b.Reader(clickhouse.Settings{sharedSnapshots: 0}), question: askComma},
 		{name: "union over HTTP", conn: b.HTTPReader(nil), question: askUnion},
 		{name: "join", conn: b.Reader(nil), question: askJoin},
+		{name: "aggregates", conn: b.Reader(nil), question: askAggregates},
+		{name: "aggregates delayed", conn: b.Reader(clickhouse.Settings{snapshotDelay: 20, sharedSnapshots: 0}), question: askAggregates},
 		{name: "slow", conn: b.Reader(clickhouse.Settings{sharedSnapshots: 0}), question: askSlowly(60)},
 		{name: "scalars delayed", conn: b.Reader(clickhouse.Settings{snapshotDelay: 20}), question: askScalars},
 		{name: "history first delayed", conn: b.Reader(clickhouse.Settings{snapshotDelay: 50, sharedSnapshots: 0}), question: askHistory},
