@@ -91,6 +91,15 @@ func printTables(out io.Writer, tables []tableStatus) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", t.Table, split, t.RTRows, t.HistoricRows, t.LateRows, t.Masks, t.RTChunks, t.HistoricChunks)
 	}
+	for _, t := range tables {
+		for _, a := range t.Aggregates {
+			state := "ready"
+			if !a.Ready {
+				state = fmt.Sprintf("computing, %d of %d chunks", a.Computed, a.Chunks)
+			}
+			fmt.Fprintf(w, "%s of %s\t%s\n", a.Name, t.Table, state)
+		}
+	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("write table: %w", err)
 	}

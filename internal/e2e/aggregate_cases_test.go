@@ -301,3 +301,39 @@ func (r *auditRig) mergedOf(aggregate string, chunks int) func(context.Context) 
 		return nil
 	}
 }
+
+// TestSketches holds approximate functions to their tolerances after rows of every chunk have changed: merging states of
+// chunks costs no more than the function itself does.
+func TestSketches(t *testing.T) {
+	t.Parallel()
+	products := lateTables("products")[0]
+	products.config = `{aggregates: {sketches: {measures: {hll: uniqHLL12(note), combined: uniqCombined(note), reservoir: quantile(0.5)(v), digest: quantileTDigest(0.5)(v), dd: "quantileDD(0.01, 0.5)(v)"}}}}`
+	r := newAuditRig(t, products)
+	b := r.Run(r.config("tick: 50ms\nschedule: {roll: \"\", resync: \"\"}"), bridge.Options{})
+	r.await()
+	r.Eventually(slow, "the aggregate", r.aggregatesAre(1))
+	r.commit(`UPDATE products SET v = v * 3 WHERE id % 4 = 0; DELETE FROM products WHERE id % 10 = 1; INSERT INTO products SELECT g, g, md5(g::text) FROM generate_series(20001, 24000) g`)
+	var notes, median float64
+	if err := r.PG.QueryRow(t.Context(), "SELECT count(DISTINCT note), percentile_disc(0.5) WITHIN GROUP (ORDER BY v) FROM products").Scan(&notes, &median); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		measure         string
+		want, tolerance float64
+	}{
+		{"hll", notes, 0.05},
+		{"combined", notes, 0.03},
+		{"reservoir", median, 0.05},
+		{"digest", median, 0.02},
+		{"dd", median, 0.01},
+	} {
+		var got float64
+		if err := r.CH.QueryRow(t.Context(), fmt.Sprintf("SELECT toFloat64(%s) FROM %s.sketches", c.measure, r.Name)).Scan(&got); err != nil {
+			t.Fatal(err)
+		}
+		if got < c.want*(1-c.tolerance) || got > c.want*(1+c.tolerance) {
+			t.Errorf("%s: %v, want %v within %v", c.measure, got, c.want, c.tolerance)
+		}
+	}
+	_ = b.Stop()
+}
