@@ -11,7 +11,7 @@ TIMEOUT ?= 45m
 
 TIDEMARK_SOAK ?= 20
 
-.PHONY: all build demo test soak matrix unit lint static fmt golden clean
+.PHONY: all build demo test soak matrix unit lint static vuln fmt golden clean
 all: build
 
 build:
@@ -47,6 +47,10 @@ lint:
 static: build
 	@if readelf -l bin/tidemark | grep -q INTERP; then echo "bin/tidemark is not static"; exit 1; fi
 	@if go list -deps ./cmd/tidemark | grep -q ebitengine/purego; then echo "cmd/tidemark imports purego"; exit 1; fi
+
+# Known vulnerabilities in what the code calls; asks the Go vulnerability database.
+vuln:
+	$(TOOLS) govulncheck ./...
 
 fmt:
 	$(TOOLS) golangci-lint fmt ./...

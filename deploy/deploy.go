@@ -6,7 +6,7 @@ import "embed"
 
 // Files are those of this folder.
 //
-//go:embed *.sql
+//go:embed *.sql *.yaml *.service Dockerfile prometheus grafana compose/*
 var Files embed.FS
 
 // Read returns the text of a file. A name that is not there is a fault of the caller.

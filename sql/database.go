@@ -95,6 +95,9 @@ func (d Database) render(file string) Statement { return render(d, file, d) }
 // FindTable returns the statement that counts tables of a name: 0 or 1. Parameters: database, name.
 func (d Database) FindTable() Statement { return d.render("find_table.sql") }
 
+// FindDatabase returns the statement that reads a database's engine, if there is such a database. Parameter: name.
+func (d Database) FindDatabase() Statement { return d.render("find_database.sql") }
+
 // ListColumns returns the statement that lists a table's columns and types in order. Parameters: database, table.
 func (d Database) ListColumns() Statement { return d.render("list_columns.sql") }
 

@@ -37,17 +37,23 @@ func newStatus(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		show := func(ctx context.Context) error {
+		show := func(ctx context.Context, out io.Writer) error {
 			s, err := readStatus(ctx, cfg)
-			if err != nil {
+			switch {
+			case err != nil:
 				return err
+			case asJSON:
+				return printJSON(out, s)
 			}
-			return a.printStatus(s, asJSON, time.Now())
+			return printStatus(out, s, time.Now())
 		}
 		if !watch {
-			return show(cmd.Context())
+			return show(cmd.Context(), a.stdout)
 		}
-		return stopped(cmd.Context(), every(cmd.Context(), watchEvery, show))
+		live := newLive(a.stdout, asJSON)
+		return stopped(cmd.Context(), every(cmd.Context(), watchEvery, func(ctx context.Context) error {
+			return live.show(ctx, show)
+		}))
 	}
 	return cmd
 }
@@ -68,17 +74,21 @@ func every(ctx context.Context, step time.Duration, f func(context.Context) erro
 	}
 }
 
-func (a *app) printStatus(s status, asJSON bool, now time.Time) error {
-	if asJSON {
-		return a.printJSON(s)
-	}
+func printStatus(out io.Writer, s status, now time.Time) error {
 	state := "no bridge is running"
 	if s.Running {
 		state = "a bridge is running"
 	}
-	a.printf("%s: term %d, epoch %d, %s committed %s (%v ago), %d bytes of WAL behind\n", state, s.Term, s.Epoch, s.LSN,
+	fmt.Fprintf(out, "%s: term %d, epoch %d, %s committed %s (%v ago), %d bytes of WAL behind\n", state, s.Term, s.Epoch, s.LSN,
 		s.CommitTime.UTC().Format(time.RFC3339), now.Sub(s.CommitTime).Round(time.Millisecond), s.LagBytes)
-	return printTables(a.stdout, s.Tables)
+	fmt.Fprintf(out, "slot %s: %s, %d bytes of WAL kept for it\n", s.Slot.Name, s.Slot.WALStatus, s.Slot.RetainedBytes)
+	if err := printTables(out, s.Tables); err != nil {
+		return err
+	}
+	for _, j := range s.Jobs {
+		fmt.Fprintf(out, "%s %s\n", j.Kind, progressLine(j))
+	}
+	return nil
 }
 
 func printTables(out io.Writer, tables []tableStatus) error {

@@ -17,7 +17,7 @@ func (a *app) logger() (zerolog.Logger, error) {
 	if err != nil {
 		return zerolog.Nop(), err
 	}
-	return zerolog.New(out).Level(level).With().Timestamp().Logger(), nil
+	return zerolog.New(newCalm(out)).Level(level).With().Timestamp().Logger(), nil
 }
 
 func (a *app) logWriter() (io.Writer, error) {

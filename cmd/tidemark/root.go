@@ -48,7 +48,6 @@ func newRoot(a *app) *cobra.Command {
 		SilenceUsage:  true,
 		RunE:          unknownCommand,
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(flagError)
@@ -110,8 +109,10 @@ func example(lines ...string) string { return "  " + strings.Join(lines, "\n  ")
 
 func (a *app) printf(format string, args ...any) { fmt.Fprintf(a.stdout, format, args...) }
 
-func (a *app) printJSON(v any) error {
-	encoder := json.NewEncoder(a.stdout)
+func (a *app) printJSON(v any) error { return printJSON(a.stdout, v) }
+
+func printJSON(out io.Writer, v any) error {
+	encoder := json.NewEncoder(out)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(v); err != nil {
 		return fmt.Errorf("write JSON: %w", err)

@@ -45,7 +45,8 @@ func TestUsageErrors(t *testing.T) {
 	tests := map[string]string{
 		"rnu":               said(`unknown command "rnu"`, "tidemark run"),
 		"resnc":             said(`unknown command "resnc"`, "tidemark resync"),
-		"veryfi":            said(`unknown command "veryfi"`, "tidemark --help lists the commands"),
+		"veryfi":            said(`unknown command "veryfi"`, "tidemark verify"),
+		"compare":           said(`unknown command "compare"`, "tidemark --help lists the commands"),
 		"help rol":          said(`unknown command "rol"`, "tidemark roll"),
 		"--config x":        said("tidemark: unknown flag: --config", "tidemark --help"),
 		"run --bogus":       said("tidemark run: unknown flag: --bogus", "tidemark run --help"),
@@ -105,7 +106,7 @@ func TestEnvironment(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	root := tidemark(t, "", nil, "--help")
-	for _, name := range []string{"run", "check", "status", "wait", "ddl", "uninstall", "roll", "resync", "demo", "version"} {
+	for _, name := range []string{"run", "check", "status", "wait", "ddl", "uninstall", "roll", "resync", "verify", "demo", "version"} {
 		if !strings.Contains(root.stdout, "\n  "+name+" ") {
 			t.Errorf("tidemark --help does not list %s", name)
 		}
@@ -117,13 +118,24 @@ func TestHelp(t *testing.T) {
 			t.Errorf("tidemark help %s is not tidemark %s --help", name, name)
 		}
 	}
-	for _, later := range []string{"verify", "init", "completion"} {
+	for _, later := range []string{"init"} {
 		if strings.Contains(root.stdout, "\n  "+later+" ") {
 			t.Errorf("tidemark --help lists %s", later)
 		}
 	}
 	if bare := tidemark(t, "", nil); bare != root {
 		t.Errorf("tidemark alone: %d %s", bare.code, bare.stderr)
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	for shell, want := range map[string]string{"bash": "complete -o default -F __start_tidemark tidemark", "zsh": "#compdef tidemark", "fish": "complete -c tidemark"} {
+		if got := tidemark(t, "", nil, "completion", shell); got.code != exitDone || !strings.Contains(got.stdout, want) {
+			t.Errorf("%s: %d %s", shell, got.code, got.stderr)
+		}
+	}
+	if got := tidemark(t, "", nil, "__complete", "st"); !strings.Contains(got.stdout, "status") {
+		t.Errorf("completes st to %q", got.stdout)
 	}
 }
 

@@ -76,7 +76,7 @@ func (f *findings) clickhouse(ctx context.Context, cfg *config.Config) {
 		return
 	}
 	f.add(OK, "ClickHouse", fmt.Sprintf("version %s at %s", v, cfg.ClickHouse.DSN), "")
-	if err := checkGrants(ctx, db); err != nil {
+	if err := checkTarget(ctx, db); err != nil {
 		f.fail("ClickHouse", err)
 		return
 	}

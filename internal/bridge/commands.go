@@ -35,6 +35,8 @@ type Status struct {
 	Running    bool          `json:"running"`   // a bridge holds the slot
 	Slot       SlotStatus    `json:"slot"`
 	Tables     []TableStatus `json:"tables"`
+
+	Jobs []observe.JobStatus `json:"jobs"` // that run, where the bridge answers at http.listen
 }
 
 // SlotStatus is what the slot costs the source.
@@ -98,6 +100,7 @@ func ReadStatus(ctx context.Context, cfg *config.Config) (st Status, err error) 
 	if end > mark.LSN {
 		st.LagBytes = uint64(end - mark.LSN)
 	}
+	st.Jobs = runningJobs(ctx, cfg)
 	for _, t := range cfg.Tables {
 		state, ok := mark.Tables[ViewName(t.Name.Schema, t.Name.Name)]
 		status := tableStatus(t.Name.String(), state, ok)
@@ -107,6 +110,15 @@ func ReadStatus(ctx context.Context, cfg *config.Config) (st Status, err error) 
 		st.Tables = append(st.Tables, status)
 	}
 	return st, nil
+}
+
+// runningJobs asks the bridge; one that does not answer has none to tell of.
+func runningJobs(ctx context.Context, cfg *config.Config) []observe.JobStatus {
+	jobs, err := askJobs(ctx, cfg)
+	if jobs == nil || err != nil {
+		return []observe.JobStatus{}
+	}
+	return slices.DeleteFunc(jobs, func(j observe.JobStatus) bool { return j.Ended != nil })
 }
 
 func tableStatus(name string, t splitdate.Table, loaded bool) TableStatus {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tidemark-db/tidemark/internal/fault"
+	"github.com/tidemark-db/tidemark/internal/observe"
 	"github.com/tidemark-db/tidemark/internal/warehouse"
 	"github.com/tidemark-db/tidemark/splitdate"
 )
@@ -162,8 +163,42 @@ func (s *session) prove(ctx context.Context, r *rereading, outcome Reread) error
 	if outcome.Replaced {
 		differences = 0
 	}
-	return s.db.Exec(ctx, s.db.Database().InsertVerified(), warehouse.Params{
+	err := s.db.Exec(ctx, s.db.Database().InsertVerified(), warehouse.Params{
 		"table": outcome.Table, "since": warehouse.I64(r.rng.From), "until": warehouse.I64(r.rng.To),
 		"lsn": warehouse.U64(r.barrier), "rows": warehouse.U64(outcome.Rows), "differences": warehouse.U64(uint64(differences)),
 	})
+	if err != nil {
+		return err
+	}
+	return s.showProofs(ctx)
+}
+
+// showProofs tells the observer what is proven. A part that began after the process did need not have been compared yet.
+func (s *session) showProofs(ctx context.Context) error {
+	known, err := listProofs(ctx, s.db)
+	if err != nil {
+		return err
+	}
+	for _, t := range s.tables {
+		if !s.live(t) {
+			continue
+		}
+		shown, complete := observe.Proof{Since: time.Now()}, true
+		for _, p := range s.parts(t, splitdate.Everything) {
+			found := known.of(t.sql.Source, p.rng.From)
+			shown.Differences += found.Differences
+			if found.At.IsZero() {
+				found.At = p.rng.From.Time()
+				complete = complete && found.At.After(s.seen.Started())
+			}
+			if found.At.Before(shown.Since) {
+				shown.Since = found.At
+			}
+		}
+		if !complete {
+			shown.Since = time.Time{}
+		}
+		s.seen.Proven(t.sql.Source, shown)
+	}
+	return nil
 }

@@ -99,7 +99,7 @@ func (b *Bridge) open(ctx context.Context) (*session, error) {
 	err := inOrder(ctx, s.connect, s.takeLock)
 	if err == nil {
 		err = s.guarded(ctx, func(ctx context.Context) error {
-			return inOrder(ctx, s.preflight, s.plan, s.identify, s.create, s.claim, s.createTables, s.collectGarbage, s.resumeLoads, s.selfCheck, s.openStream)
+			return inOrder(ctx, s.preflight, s.plan, s.identify, s.create, s.claim, s.createTables, s.collectGarbage, s.resumeLoads, s.selfCheck, s.showProofs, s.openStream)
 		})
 	}
 	if err != nil {
@@ -211,7 +211,7 @@ func (s *session) preflight(ctx context.Context) error {
 	if len(others) > 0 {
 		return errors.Join(append(others, waits...)...)
 	}
-	if err := checkGrants(ctx, s.db); err != nil {
+	if err := checkTarget(ctx, s.db); err != nil {
 		return err
 	}
 	if len(waits) > 0 {

@@ -32,6 +32,7 @@ func (b *Bridge) watchSource(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-b.opened: // the slot is there now, if it was not before
 		}
 	}
 }

@@ -149,6 +149,8 @@ func parseClickHouseDSN(text string) (target, error) {
 		return target{}, hidden(clickHouseTry, "is not a URL")
 	case err != nil:
 		return target{}, hidden(clickHouseTry, "is not a ClickHouse connection string%s", reason(text, err.Error()))
+	case len(options.Addr) > 1:
+		return target{}, hidden("name the one server that tidemark writes to and readers query", "names %d servers: marks written to several would differ", len(options.Addr))
 	case options.Auth.Database == "":
 		return target{}, hidden("end it with the database for the views, e.g. clickhouse://user@host:9000/shop", "names no database")
 	}

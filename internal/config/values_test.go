@@ -71,7 +71,7 @@ func TestPostgresDSN(t *testing.T) {
 
 func TestClickHouseDSN(t *testing.T) {
 	for _, text := range []string{
-		"clickhouse://u:p@h:9000/shop", "clickhouse://h1:9000,h2:9000/shop?dial_timeout=2s", "http://u:p@h:8123/shop",
+		"clickhouse://u:p@h:9000/shop", "clickhouse://h1:9000/shop?dial_timeout=2s", "http://u:p@h:8123/shop",
 	} {
 		if got, err := parseClickHouseDSN(text); err != nil || got.database != "shop" {
 			t.Errorf("%s: %v, %v", text, got.database, err)

@@ -107,6 +107,7 @@ func TestBadConfiguration(t *testing.T) {
 		{"unreachable PostgreSQL", []string{b.source, "postgres://postgres@" + nowhere + "/shop"}, 1, [][]string{{"PostgreSQL", nowhere, "source.dsn"}}, nil},
 		{"unknown database", []string{b.source, strings.Replace(b.source, b.Name, b.Name+"_x", 1)}, 1, [][]string{{b.Name + "_x", "does not exist", "source.dsn"}}, nil},
 		{"unreachable ClickHouse", []string{b.target, "clickhouse://default@" + nowhere + "/shop"}, 1, [][]string{{"ClickHouse", nowhere, "clickhouse.dsn"}}, nil},
+		{"several ClickHouse servers", []string{b.target, strings.Replace(b.target, "/"+b.Name, ",127.0.0.2:9000/"+b.Name, 1)}, 2, [][]string{{"clickhouse.dsn", "names 2 servers", "the one server"}}, nil},
 		{"missing publication", []string{"publication: tidemark", "publication: nothing"}, 1, [][]string{{`"nothing"`, `CREATE PUBLICATION "nothing" FOR TABLE "public"."sales"`}}, nil},
 		{"publication without some changes", []string{"publication: tidemark", "publication: inserts"}, 1, [][]string{{`"inserts"`, "update, delete, truncate", "ALTER PUBLICATION"}}, nil},
 		{"table that is not published", []string{"public.sales", "public.other", "{" + date, "{", "    " + date + "\n", ""}, 1, [][]string{{"public.other", `"tidemark"`, `ALTER PUBLICATION "tidemark" ADD TABLE`}}, nil},
@@ -246,4 +247,14 @@ func TestOldClickHouse(t *testing.T) {
 			t.Errorf("%s is older than %s: %v", v, warehouse.MinVersion, !old)
 		}
 	}
+}
+
+// TestDatabaseEngine refuses a database that ClickHouse itself would copy to other servers, or lose.
+func TestDatabaseEngine(t *testing.T) {
+	t.Parallel()
+	b := newBadRig(t)
+	if err := b.CH.Exec(t.Context(), "CREATE DATABASE "+b.Name+" ENGINE = Memory"); err != nil {
+		t.Fatal(err)
+	}
+	b.refused(t, badCase{"", nil, 1, [][]string{{b.Name, "has the engine Memory", "clickhouse.dsn"}}, nil})
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,7 +26,14 @@ func served(t *testing.T, r *rig.Rig, more string) (file, url string) {
 func TestPage(t *testing.T) {
 	r := shop(t)
 	file, url := served(t, r, "schedule: {resync: \"\"}"+shopTables)
-	b := r.Run(file, bridge.Options{})
+	fold := newHold("fold")
+	var failing atomic.Bool
+	b := r.Run(file, bridge.Options{Hook: func(ctx context.Context, statement string, after bool) error {
+		if statement == "insert_mark" && failing.Load() {
+			return errors.New("ClickHouse's disk is full, says this test")
+		}
+		return fold.hook(ctx, statement, after)
+	}})
 	page := rig.Browse(t, url)
 	r.WaitLSN(2)
 	awaitText(t, r, page, "#state", "running")
@@ -44,12 +52,33 @@ func TestPage(t *testing.T) {
 		}
 		return nil
 	})
-	if _, err := b.Resync(t.Context(), bridge.Request{}); err != nil {
+
+	// A resync from begin to end.
+	folded := make(chan error, 1)
+	go func() { // ends with the fold
+		_, err := b.Resync(t.Context(), bridge.Request{})
+		folded <- err
+	}()
+	<-fold.reached
+	awaitText(t, r, page, "[data-job=fold][data-state=running]", "fold public.sales")
+	screenshots(t, page, "folding")
+	close(fold.release)
+	if err := <-folded; err != nil {
 		t.Fatal(err)
 	}
 	awaitText(t, r, page, "[data-job=fold][data-state=done]", "fold public.sales")
 	awaitText(t, r, page, "[data-table='public.sales'] .late", "LATE\n0")
 	screenshots(t, page, "folded")
+
+	// An error, and its end.
+	failing.Store(true)
+	execute(t, r, "INSERT INTO stores VALUES (2, 'two')")
+	awaitText(t, r, page, ".failure", "disk is full")
+	awaitText(t, r, page, "#state", "interrupted")
+	screenshots(t, page, "failing")
+	failing.Store(false)
+	awaitText(t, r, page, ".failure.over", "disk is full")
+	awaitText(t, r, page, "#state", "running")
 
 	for _, said := range page.Said() {
 		t.Errorf("the console says %s", said)

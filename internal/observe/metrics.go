@@ -75,7 +75,7 @@ type gauges struct {
 	epoch, term, markAge, lag                      *prometheus.Desc
 	retained, active, walStatus, sourceAge         *prometheus.Desc
 	rows, chunks, masks, partitions, dirty, loaded *prometheus.Desc
-	splitAge, unproven                             *prometheus.Desc
+	splitAge, unproven, differing                  *prometheus.Desc
 	jobRows, jobTotal                              *prometheus.Desc
 }
 
@@ -103,7 +103,8 @@ func newGauges(o *Observer) *gauges {
 		dirty:      desc("table_dirty_partitions", "Partitions of HISTORIC with masked rows.", "table"),
 		loaded:     desc("table_loaded", "1 if the newest mark holds the table.", "table"),
 		splitAge:   desc("table_split_age_seconds", "Time since the split date.", "table"),
-		unproven:   desc("table_unproven_seconds", "Time since the partition that was proven longest ago was proven equal to PostgreSQL, or since the start of the process if some never was.", "table"),
+		unproven:   desc("table_unproven_seconds", "Time since the partition that was compared longest ago was compared with PostgreSQL, or since the start of the process if some never was.", "table"),
+		differing:  desc("table_differing_rows", "Rows that differed from PostgreSQL when their part was compared last, and were not repaired since.", "table"),
 		jobRows:    desc("job_rows", "Rows that the running job has gone through.", "kind", "table"),
 		jobTotal:   desc("job_expected_rows", "Rows that the running job has to go through, 0 if not known.", "kind", "table"),
 	}
@@ -119,7 +120,7 @@ var walStatuses = []string{"reserved", "extended", "unreserved", "lost", NoSlot}
 func (g *gauges) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		g.build, g.ready, g.working, g.epoch, g.term, g.markAge, g.lag, g.retained, g.active, g.walStatus, g.sourceAge,
-		g.rows, g.chunks, g.masks, g.partitions, g.dirty, g.loaded, g.splitAge, g.unproven, g.jobRows, g.jobTotal,
+		g.rows, g.chunks, g.masks, g.partitions, g.dirty, g.loaded, g.splitAge, g.unproven, g.differing, g.jobRows, g.jobTotal,
 	} {
 		out <- d
 	}
@@ -187,6 +188,7 @@ func (g *gauges) collectTable(send sample, s Snapshot, t TableStatus) {
 		since = *t.Proven
 	}
 	send(g.unproven, age(s.Now, since), t.Table)
+	send(g.differing, float64(t.Differences), t.Table)
 }
 
 func truth(b bool) float64 {

@@ -51,13 +51,13 @@ type Observer struct {
 	begun    time.Time     // of the session
 	tables   []Table
 	mark     splitdate.Mark
-	marked   time.Time            // when mark was published
-	ticked   time.Time            // when the last tick ended
-	source   Source               // as PostgreSQL said at sourced
-	sourced  time.Time            // zero: never
-	proven   map[string]time.Time // since when every partition of a table is proven
-	jobs     []*Job               // running ones, and the latest that ended
-	failures []Failure            // the newest last
+	marked   time.Time        // when mark was published
+	ticked   time.Time        // when the last tick ended
+	source   Source           // as PostgreSQL said at sourced
+	sourced  time.Time        // zero: never
+	proofs   map[string]Proof // by table
+	jobs     []*Job           // running ones, and the latest that ended
+	failures []Failure        // the newest last
 	chart    chart
 }
 
@@ -66,10 +66,13 @@ type Build struct{ Version, Revision, Go string }
 
 // New returns the observer of a bridge that is starting.
 func New(build Build) *Observer {
-	o := &Observer{build: build, now: time.Now, started: time.Now(), proven: map[string]time.Time{}}
+	o := &Observer{build: build, now: time.Now, started: time.Now(), proofs: map[string]Proof{}}
 	o.metrics = newMetrics(o)
 	return o
 }
+
+// Started is when the process began to observe.
+func (o *Observer) Started() time.Time { return o.started }
 
 // leastPatience is how old the last tick may be, at least, before a bridge counts as not ready.
 const leastPatience = 30 * time.Second
@@ -164,9 +167,15 @@ func (o *Observer) lag() int64 {
 	return int64(o.source.End - o.mark.LSN)
 }
 
-// Proven says that every partition of a table was compared with PostgreSQL since the given time, and was equal.
-func (o *Observer) Proven(table string, since time.Time) {
+// Proof is what comparisons with PostgreSQL have found out about a table.
+type Proof struct {
+	Since       time.Time // every part was compared since then; zero: some never was
+	Differences uint64    // rows that differed when their part was compared last
+}
+
+// Proven takes the newest proof of a table.
+func (o *Observer) Proven(table string, p Proof) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.proven[table] = since
+	o.proofs[table] = p
 }

@@ -57,7 +57,7 @@ func TestTables(t *testing.T) {
 	mark.Tables["stores"] = splitdate.Table{Mirrored: true}
 	o.Published(mark)
 	proven := c.now.Add(-time.Hour)
-	o.Proven("public.sales", proven)
+	o.Proven("public.sales", Proof{Since: proven})
 	s = o.Snapshot(0)
 	if s.State != running || len(s.NotReady) > 0 {
 		t.Errorf("%s, %q", s.State, s.NotReady)

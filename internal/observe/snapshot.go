@@ -53,7 +53,8 @@ type TableStatus struct {
 	RTChunks        int        `json:"rt_chunks"`
 	Partitions      int        `json:"partitions"` // of HISTORIC
 	DirtyPartitions int        `json:"dirty_partitions"`
-	Proven          *time.Time `json:"proven"` // every partition since then
+	Proven          *time.Time `json:"proven"` // every partition was compared since then; null: some never was
+	Differences     uint64     `json:"differing_rows"`
 }
 
 // The states of a bridge.
@@ -132,8 +133,9 @@ func (o *Observer) tableStatus() []TableStatus {
 		state, loaded := o.mark.Tables[t.View]
 		s := describe(t, state)
 		s.Loaded = loaded
-		if since, ok := o.proven[t.Name]; ok {
-			s.Proven = &since
+		proof := o.proofs[t.Name]
+		if s.Differences = proof.Differences; !proof.Since.IsZero() {
+			s.Proven = &proof.Since
 		}
 		out = append(out, s)
 	}

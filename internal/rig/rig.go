@@ -235,10 +235,13 @@ func (r *Rig) SourceDSN() string {
 // TargetDSN names the ClickHouse database of the views.
 func (r *Rig) TargetDSN() string {
 	if r.Servers.roles && r.Servers.ClickHouse != nil {
-		return as(bridgeUser, r.Servers.clickhouse(r.Name))
+		return as(bridgeUser+":"+BridgePassword, r.Servers.clickhouse(r.Name))
 	}
 	return r.Servers.clickhouse(r.Name)
 }
+
+// AdminDSN names ClickHouse as its administrator.
+func (s *Servers) AdminDSN() string { return s.clickhouse("default") }
 
 // AdminDSN names the PostgreSQL database as its owner.
 func (r *Rig) AdminDSN() string { return r.Servers.postgres(r.Name) }
@@ -261,3 +264,6 @@ func zone(more string) string {
 	}
 	return "UTC"
 }
+
+// HTTP is the address of ClickHouse's HTTP port.
+func (s *Servers) HTTP() string { return s.http }

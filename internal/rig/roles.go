@@ -20,6 +20,9 @@ const (
 	readerRole = "tidemark_reader"
 )
 
+// BridgePassword is that of the bridges' user in ClickHouse, so that every test has a secret to give away.
+const BridgePassword = "canaryTarget8642"
+
 // mostRigs is how many rigs of one test binary have grants in ClickHouse.
 const mostRigs = 250
 
@@ -53,6 +56,7 @@ func newUser(grants *queries) user {
 // deploy/clickhouse-roles.sql grants it on the databases of each rig, and a reader with what it grants to readers.
 func writeUsers(dir string) (string, error) {
 	u := users{Default: newUser(nil), Bridge: newUser(&queries{grants(bridgeUser)}), Reader: newUser(&queries{grants(readerRole)})}
+	u.Bridge.Password = BridgePassword
 	text, err := xml.Marshal(u)
 	if err != nil {
 		return "", fmt.Errorf("write users: %w", err)

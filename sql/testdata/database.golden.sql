@@ -167,6 +167,9 @@ ALTER TABLE `shop`.`split_date` DROP PARTITION ID '0';
 -- find_table
 SELECT count() FROM system.tables WHERE `database` = {database:String} AND `name` = {name:String};
 
+-- find_database
+SELECT `engine` FROM system.databases WHERE `name` = {name:String};
+
 -- list_columns
 SELECT `name`, `type` FROM system.columns WHERE `database` = {database:String} AND `table` = {table:String} ORDER BY `position`;
 

@@ -1,0 +1,63 @@
+CREATE DATABASE fixture_name ENGINE = Atomic;
+
+CREATE DATABASE fixture_name_tidemark ENGINE = Atomic;
+
+CREATE TABLE fixture_name.split_date (`format` UInt16, `term` UInt64, `epoch` UInt64, `lsn` UInt64, `commit_time` DateTime64(6, 'UTC'), `written_at` DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC'), `source` Tuple(system_id String, timeline Int32, database String, slot String), `tables` Map(String, Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64)), `chunks` Map(String, Map(UInt64, Tuple(rows UInt64, `from` Int64, to Int64))), `aggregates` Map(String, Tuple(`table` String, definition String, historic Array(UInt64), rows UInt64)), `states` Map(String, Map(UInt64, Tuple(rows UInt64, of Array(UInt64))))) ENGINE = MergeTree PARTITION BY intDiv(epoch, 64) ORDER BY (term, epoch) SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, index_granularity = 8192 COMMENT 'tidemark: the marks; the newest (term, epoch) is the state that every query sees';
+
+INSERT INTO fixture_name.split_date VALUES
+(1,1,5,1000000000000000001,'2026-11-22 05:53:48.830487','2026-11-22 05:53:49.668075','fixture_source',{'sales':('2026-11-22 05:23:00.000000',[1099511627778,1099511627779,1099511627781,1099511627782,1099511627783,1099511627784,1099511627785,1099511627786,1099511627787],[1099511627780],[1099511627790],[1099511627791],[1099511627777],13),'stores':(NULL,[],[],[],[],[1099511627788],2)},{'sales':{1099511627777:(1,8015414400000000,8015414400000000),1099511627778:(1,1704067200000000,1704067200000000),1099511627779:(1,1704153600000000,1704153600000000),1099511627780:(1,1704240000000000,1704240000000000),1099511627781:(1,1704326400000000,1704326400000000),1099511627782:(1,1704412800000000,1704412800000000),1099511627783:(1,1704499200000000,1704499200000000),1099511627784:(1,1704585600000000,1704585600000000),1099511627785:(1,1704672000000000,1704672000000000),1099511627786:(1,1704758400000000,1704758400000000),1099511627787:(1,1704844800000000,1704844800000000),1099511627790:(1,0,0),1099511627791:(1,1704240000000000,1704240000000000)},'stores':{1099511627788:(2,0,0)}},{},{});
+
+CREATE TABLE fixture_name_tidemark.sales_changes (`id` Int32, `at` Nullable(DateTime64(6, 'UTC')), `note` Nullable(String), `_chunk` UInt64, `_lsn` UInt64, `_ordinal` UInt64, `_insert` UInt8, `_live` UInt8, `_unchanged` Array(UInt16), `_source_0` Int32) ENGINE = MergeTree PARTITION BY _chunk ORDER BY id SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, index_granularity = 8192 COMMENT 'tidemark: the changes of the tick under way to public.sales';
+
+CREATE TABLE fixture_name_tidemark.sales_historic (`id` Int32, `at` Nullable(DateTime64(6, 'UTC')), `note` Nullable(String), `_chunk` UInt64) ENGINE = MergeTree PARTITION BY (toYYYYMMDD(assumeNotNull(at)), _chunk) ORDER BY id SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1, index_granularity = 8192 COMMENT 'tidemark: historic chunks of public.sales; query the view instead';
+
+INSERT INTO fixture_name_tidemark.sales_historic VALUES
+(5,'2024-01-06 00:00:00.000000','n5',1099511627783),
+(6,'2024-01-07 00:00:00.000000','n6',1099511627784),
+(7,'2024-01-08 00:00:00.000000','n7',1099511627785),
+(8,'2024-01-09 00:00:00.000000','n8',1099511627786),
+(9,'2024-01-10 00:00:00.000000','n9',1099511627787),
+(0,'2024-01-01 00:00:00.000000','n0',1099511627778),
+(1,'2024-01-02 00:00:00.000000','n1',1099511627779),
+(2,'2024-01-03 00:00:00.000000','n2',1099511627780),
+(3,'2024-01-04 00:00:00.000000','n3',1099511627781),
+(4,'2024-01-05 00:00:00.000000','n4',1099511627782);
+
+CREATE TABLE fixture_name_tidemark.sales_late (`id` Int32, `at` Nullable(DateTime64(6, 'UTC')), `note` Nullable(String), `_chunk` UInt64) ENGINE = MergeTree PARTITION BY _chunk ORDER BY id SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1, index_granularity = 8192 COMMENT 'tidemark: late chunks of public.sales; query the view instead';
+
+INSERT INTO fixture_name_tidemark.sales_late VALUES
+(2,'2024-01-03 00:00:00.000000','n2',1099511627791);
+
+CREATE TABLE fixture_name_tidemark.sales_masks (`_chunk` UInt64, `_of` UInt64, `id` Int32) ENGINE = MergeTree PARTITION BY _chunk ORDER BY (_of, id) SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, index_granularity = 8192 COMMENT 'tidemark: the dead rows (_of, key) of HISTORIC chunks of public.sales';
+
+INSERT INTO fixture_name_tidemark.sales_masks VALUES
+(1099511627790,1099511627780,2);
+
+CREATE TABLE fixture_name_tidemark.sales_rt (`id` Int32, `at` Nullable(DateTime64(6, 'UTC')), `note` Nullable(String), `_chunk` UInt64) ENGINE = MergeTree PARTITION BY _chunk ORDER BY id SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1, index_granularity = 8192 COMMENT 'tidemark: rt chunks of public.sales; query the view instead';
+
+INSERT INTO fixture_name_tidemark.sales_rt VALUES
+(100,'2224-01-01 00:00:00.000000','to come',1099511627777);
+
+CREATE TABLE fixture_name_tidemark.split_date_log (`format` UInt16, `term` UInt64, `epoch` UInt64, `lsn` UInt64, `commit_time` DateTime64(6, 'UTC'), `written_at` DateTime64(6, 'UTC'), `source` Tuple(system_id String, timeline Int32, database String, slot String), `tables` Map(String, Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64)), `chunks` Map(String, Map(UInt64, Tuple(rows UInt64, `from` Int64, to Int64))), `aggregates` Map(String, Tuple(`table` String, definition String, historic Array(UInt64), rows UInt64)), `states` Map(String, Map(UInt64, Tuple(rows UInt64, of Array(UInt64))))) ENGINE = ReplacingMergeTree PARTITION BY toYYYYMMDD(written_at) ORDER BY (term, epoch) TTL toDateTime(written_at) + toIntervalDay(7) SETTINGS old_parts_lifetime = 5, index_granularity = 8192 COMMENT 'tidemark: marks that no running query needs any more';
+
+CREATE TABLE fixture_name_tidemark.stores_changes (`id` Int32, `name` Nullable(String), `_chunk` UInt64, `_lsn` UInt64, `_ordinal` UInt64, `_insert` UInt8, `_live` UInt8, `_unchanged` Array(UInt16), `_source_0` Int32) ENGINE = MergeTree PARTITION BY _chunk ORDER BY id SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, index_granularity = 8192 COMMENT 'tidemark: the changes of the tick under way to public.stores';
+
+CREATE TABLE fixture_name_tidemark.stores_historic (`id` Int32, `name` Nullable(String), `_chunk` UInt64) ENGINE = MergeTree PARTITION BY _chunk ORDER BY id SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1, index_granularity = 8192 COMMENT 'tidemark: historic chunks of public.stores; query the view instead';
+
+CREATE TABLE fixture_name_tidemark.stores_late (`id` Int32, `name` Nullable(String), `_chunk` UInt64) ENGINE = MergeTree PARTITION BY _chunk ORDER BY id SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1, index_granularity = 8192 COMMENT 'tidemark: late chunks of public.stores; query the view instead';
+
+CREATE TABLE fixture_name_tidemark.stores_masks (`_chunk` UInt64, `_of` UInt64, `id` Int32) ENGINE = MergeTree PARTITION BY _chunk ORDER BY (_of, id) SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, index_granularity = 8192 COMMENT 'tidemark: the dead rows (_of, key) of HISTORIC chunks of public.stores';
+
+CREATE TABLE fixture_name_tidemark.stores_rt (`id` Int32, `name` Nullable(String), `_chunk` UInt64) ENGINE = MergeTree PARTITION BY _chunk ORDER BY id SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1, index_granularity = 8192 COMMENT 'tidemark: rt chunks of public.stores; query the view instead';
+
+INSERT INTO fixture_name_tidemark.stores_rt VALUES
+(1,'one',1099511627788),
+(2,NULL,1099511627788);
+
+CREATE TABLE fixture_name_tidemark.verified (`table` String, `since` Int64, `until` Int64, `at` DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC'), `lsn` UInt64, `rows` UInt64, `differences` UInt64) ENGINE = ReplacingMergeTree(at) ORDER BY (`table`, since) SETTINGS old_parts_lifetime = 5, index_granularity = 8192 COMMENT 'tidemark: when which range of dates (µs since the epoch) was last compared with PostgreSQL, and what was found';
+
+CREATE TABLE fixture_name_tidemark.writers (`term` UInt64, `writer` UInt64, `at` DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC')) ENGINE = MergeTree ORDER BY term SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, index_granularity = 8192 COMMENT 'tidemark: who began which term; a mark of an older term is not written any more';
+
+INSERT INTO fixture_name_tidemark.writers VALUES
+(1,11593753517077251521,'2026-11-22 05:53:44.575872');
+
