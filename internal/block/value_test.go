@@ -158,6 +158,27 @@ func TestRefusedArrays(t *testing.T) {
 	}
 }
 
+// FuzzArray: any text is taken whole or not at all, and what is taken counts its elements right.
+func FuzzArray(f *testing.F) {
+	for _, text := range []string{"{}", "{1,NULL,-3}", `{"a","b\\"c",NULL}`, "[0:1]={1,2}", "{{1},{2}}", "{", "{,}", `{"`, `{"\\`, "{a}b}", "{NULL,null}"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, oid := range []uint32{oidInt4, oidText, oidBytea} {
+			b := builderOf(t, mapped(t, sql.SourceColumn{TypeOID: oid, Array: true}, sql.Override{}))
+			must(t, b.AppendText(0, []byte("{NULL}")))
+			rows := 1
+			if b.AppendText(0, []byte(text)) == nil {
+				rows = 2
+			}
+			c := &b.cols[0]
+			if b.Rows() != rows || c.elements() != c.elem.rows || rows == 1 && c.elem.rows != 1 {
+				t.Fatalf("%q: %d rows, %d elements of %d", text, b.Rows(), c.elem.rows, c.elements())
+			}
+		}
+	})
+}
+
 // TestOutOfRange has each policy meet values beyond both ends of each type.
 func TestOutOfRange(t *testing.T) {
 	const array = true

@@ -74,7 +74,7 @@ func (w *writer) table(t Table) {
 	if t.DateColumn.set() {
 		w.line(2, "date_column: "+scalar(t.DateColumn.Values[0]), t.DateColumn.Why)
 	} else {
-		w.line(2, "# date_column:", "no column says when a row was made: mirrored as a whole")
+		w.line(2, "# without a date_column, because no column says when a row was made: mirrored as a whole", "")
 	}
 	for _, c := range []struct {
 		key string
