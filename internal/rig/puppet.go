@@ -178,6 +178,11 @@ func (h *held) order(line string) {
 		go func() { // ends with the resync, or with the process
 			_, _ = h.bridge.Resync(context.Background(), bridge.Request{})
 		}()
+	case line == reload:
+		since := time.Now().Add(-48 * time.Hour)
+		go func() { // likewise
+			_, _ = h.bridge.Reload(context.Background(), bridge.Request{Table: "public.history", From: &since})
+		}()
 	case line != goOn:
 		h.armed = line
 	case h.until != nil:
