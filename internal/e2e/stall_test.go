@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -148,6 +149,32 @@ func TestStoppedClickHouse(t *testing.T) {
 	} else {
 		t.Logf("the bridge took %d MiB", peak>>20)
 	}
+	if code := s.process.Terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestShutdownOfPostgres stops PostgreSQL in order while the bridge cannot write: the walsender must not hold that up.
+func TestShutdownOfPostgres(t *testing.T) {
+	s := startStall(t)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(s.Servers.ClickHouse.Pause())
+	s.run("UPDATE history SET v = v + 1; UPDATE stock SET v = v + 1")
+	must(s.Servers.Postgres.Halt(t.Context()))
+	log, err := os.ReadFile(filepath.Join(s.Servers.Postgres.Dir(), "postgres.log"))
+	must(err)
+	if text := string(log); !strings.Contains(text, "fast shutdown") || strings.Contains(text, "immediate shutdown") {
+		t.Error("a fast shutdown was not enough")
+	}
+	must(s.Servers.Postgres.Start(t.Context()))
+	must(s.Servers.ClickHouse.Resume())
+	s.recovers(t)
+	s.compare()
 	if code := s.process.Terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
