@@ -337,3 +337,60 @@ func TestSketches(t *testing.T) {
 	}
 	_ = b.Stop()
 }
+
+// TestAggregateRefused makes sure that check names what is wrong, and that a running bridge refuses a reload with it whole.
+func TestAggregateRefused(t *testing.T) {
+	t.Parallel()
+	bad := []declared{
+		{name: "rows", measures: []column{{"n", "count()"}}},
+		{name: "split_date", measures: []column{{"n", "count()"}}},
+		{name: "joined", measures: []column{{"size", "sum(stores.size)"}, {"some", "any(v)"}}},
+	}
+	r := newAuditRig(t, declaredRows(rowsByDay))
+	reloads := make(chan *config.Config)
+	b := r.Run(r.config("tick: 50ms"), bridge.Options{Reloads: reloads})
+	r.await()
+	r.awaitAggregates()
+	r.tables[0] = declaredRows(append(bad, rowsByDay)...)
+	cfg, err := config.Load(r.config("tick: 50ms"), func(string) (string, bool) { return "", false }, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	findings, err := bridge.Check(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"tables.public.rows.aggregates.rows: has the name of the view of table public.rows",
+		"tables.public.rows.aggregates.split_date: has the name of tidemark's own split_date",
+		"tables.public.rows.aggregates.joined.measures.size: ClickHouse says: Unknown expression",
+		"tables.public.rows.aggregates.joined.measures.some: the result of any depends on the order of rows",
+	} {
+		if !slices.ContainsFunc(findings, func(f bridge.Finding) bool {
+			return f.State == bridge.Fail && strings.HasPrefix(f.What, want) && f.Try != ""
+		}) {
+			t.Errorf("check does not say %q: %+v", want, findings)
+		}
+	}
+	term := r.term()
+	for range 2 { // the second is taken when the first was refused
+		reloads <- cfg
+	}
+	r.tables[0] = declaredRows(rowsByDay)
+	r.commit(`INSERT INTO rows VALUES (5000, now(), 1, 'x')`)
+	r.compare()
+	r.compareAggregates()
+	if now := r.term(); now != term {
+		t.Errorf("a refused configuration began term %d after %d", now, term)
+	}
+	_ = b.Stop()
+}
+
+// term is that of the newest mark.
+func (r *auditRig) term() (term uint64) {
+	r.t.Helper()
+	if err := r.CH.QueryRow(r.t.Context(), "SELECT max(term) FROM "+r.Name+".split_date").Scan(&term); err != nil {
+		r.t.Fatal(err)
+	}
+	return term
+}
