@@ -120,6 +120,26 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
+// TestColumns reads what may be said of a column, with YAML's null as the word.
+func TestColumns(t *testing.T) {
+	text := head + `tables:
+  public.a:
+    columns:
+      types: {price: "Decimal(12, 2)", weight: {type: Float64, lossy: true}, "we.ird": String}
+      out_of_range: {until: null, since: clamp, quoted: "null"}
+      codecs: {id: "Delta, ZSTD(1)"}
+`
+	want := Columns{
+		Types:      map[string]ColumnType{"price": {Type: "Decimal(12, 2)"}, "weight": {Type: "Float64", Lossy: true}, "we.ird": {Type: "String"}, "more": {Type: "Float32", Lossy: true}},
+		OutOfRange: map[string]OutOfRange{"until": Null, "since": Clamp, "quoted": Null},
+		Codecs:     map[string]string{"id": "Delta, ZSTD(1)"},
+	}
+	c := load(t, text, nil, map[string]string{"tables.public.a.columns.types.more.type": "Float32", "tables.public.a.columns.types.more.lossy": "true"})
+	if !reflect.DeepEqual(c.Tables[0].Columns, want) {
+		t.Errorf("got %+v, want %+v", c.Tables[0].Columns, want)
+	}
+}
+
 func TestTableLookup(t *testing.T) {
 	c := load(t, head+`tables: {public.a: {}, public.b: {}, other.b: {}, '"we.ird"."Ta""b"': {}}`, nil, nil)
 	for name, want := range map[string]string{

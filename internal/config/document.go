@@ -8,6 +8,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // node is a YAML value, its scalars as text: what a text means is up to the key that it is written for, the same for
@@ -87,7 +88,9 @@ func (r *reader) node(path string, n ast.Node) *node {
 	switch n := n.(type) {
 	case nil:
 	case *ast.NullNode:
-		out.text = n.GetToken().Value
+		if n.GetToken().Type != token.ImplicitNullType { // written, not left out
+			out.text = n.GetToken().Value
+		}
 	case *ast.MappingNode:
 		out.kind = mapping
 		r.entries(out, path, n.Values)

@@ -91,6 +91,24 @@ tables:
 			`t.yaml:29: tables.public.anchor: has a YAML anchor`,
 		},
 	},
+	"columns": {
+		head + "tables:\n  public.a:\n    columns:\n      types: {a: {lossy: true}, b: {type: Float64, lossy: perhaps}, c: {type: X, exact: no}, d: [X], e: }\n" +
+			"      out_of_range: {a: round, b: , c: {}}\n      codecs: {a: , b: [Delta]}\n      type: {}\n",
+		nil, nil,
+		[]string{
+			"t.yaml:6: tables.public.a.columns.types.a.type: is missing",
+			`t.yaml:6: tables.public.a.columns.types.b.lossy: "perhaps" is not true or false`,
+			"t.yaml:6: tables.public.a.columns.types.c.exact: unknown key",
+			"t.yaml:6: tables.public.a.columns.types.d: is not a single value",
+			"t.yaml:6: tables.public.a.columns.types.e: is empty",
+			`t.yaml:7: tables.public.a.columns.out_of_range.a: "round" is not clamp or null`,
+			"t.yaml:7: tables.public.a.columns.out_of_range.b: is empty",
+			"t.yaml:7: tables.public.a.columns.out_of_range.c: is not a single value",
+			"t.yaml:8: tables.public.a.columns.codecs.a: is empty",
+			"t.yaml:8: tables.public.a.columns.codecs.b: is not a single value",
+			"t.yaml:9: tables.public.a.columns.type: unknown key",
+		},
+	},
 	"windows and steps": {
 		head + "rt_window: 10s\ntables: {public.a: {date_column: d, rt_window: 2s}, public.b: {date_column: d, rt_window: 0s}}\nsplit_step: 5s\n",
 		nil, nil,

@@ -134,9 +134,11 @@ func byColumn[T comparable](s *section, read func(s *section, column string) T) 
 		if out == nil {
 			out = map[string]T{}
 		}
+		path := join(s.path, quotePart(column))
+		s.r.origins[path] = s.origin(column)
 		out[column] = read(s, column)
 		var none T
-		if path := join(s.path, quotePart(column)); out[column] == none && s.r.good(path) {
+		if out[column] == none && s.r.good(path) {
 			s.r.faultAt(path, "write it after the column's name, or remove the name", "is empty")
 		}
 	}
@@ -151,6 +153,7 @@ func (r *reader) columnType(s *section, column string) (t ColumnType) {
 		field(long, "lossy", &t.Lossy, parseBool)
 		long.done()
 		if path := join(long.path, "type"); t.Type == "" && r.good(path) {
+			r.origins[path] = s.origin(column)
 			r.faultAt(path, "write the ClickHouse type, e.g. {type: Float64, lossy: true}", "is missing")
 		}
 		return t
