@@ -26,7 +26,7 @@ type Source struct {
 	End           splitdate.LSN `json:"-"` // of the WAL
 }
 
-// Failure is an error that ended a session.
+// Failure is an error that ended a session, or that holds a table.
 type Failure struct {
 	At    time.Time `json:"at"`
 	Kind  string    `json:"kind"` // names the heading of the runbook
@@ -51,7 +51,6 @@ type Observer struct {
 	begun    time.Time     // of the session
 	tables   []Table
 	mark     splitdate.Mark
-	marked   time.Time        // when mark was published
 	ticked   time.Time        // when the last tick ended
 	source   Source           // as PostgreSQL said at sourced
 	sourced  time.Time        // zero: never
@@ -83,6 +82,11 @@ func (o *Observer) Began(tables []Table, mark splitdate.Mark, tick time.Duration
 	defer o.mu.Unlock()
 	o.working, o.begun, o.ticked = true, o.now(), o.now()
 	o.tables, o.mark, o.patience = tables, mark, max(leastPatience, 3*tick)
+	o.recovered()
+}
+
+// recovered says that what failed is over.
+func (o *Observer) recovered() {
 	for i := range o.failures {
 		o.failures[i].Over = true
 	}
@@ -119,11 +123,14 @@ func (o *Observer) Received(changes, bytes int) {
 	o.chart.at(o.now()).changes += changes
 }
 
-// Published takes the mark that queries see from now on.
+// Published takes the mark that queries see from now on. With the last table that was held back in it, all is well again.
 func (o *Observer) Published(m splitdate.Mark) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.mark, o.marked = m, o.now()
+	held := len(o.unloaded()) > 0
+	if o.mark = m; held && len(o.unloaded()) == 0 {
+		o.recovered()
+	}
 }
 
 // Ticked takes note of a tick: how long it took, and the commit times of the transactions that its mark shows first, in

@@ -214,6 +214,16 @@ func TestFailures(t *testing.T) {
 	if len(failures) != 3 || failures[0].Over || !failures[1].Over || !failures[2].Over {
 		t.Errorf("%+v", failures)
 	}
+	o.Began(tables[:1], splitdate.Mark{}, time.Second)
+	o.Failed("bad_value", errors.New("a table is held"))
+	o.Published(splitdate.Mark{Epoch: 1})
+	if f := o.Snapshot(0).Failures[0]; f.Over {
+		t.Errorf("over while the table is held: %+v", f)
+	}
+	o.Published(splitdate.Mark{Epoch: 2, Tables: map[string]splitdate.Table{"sales": {}}})
+	if f := o.Snapshot(0).Failures[0]; !f.Over {
+		t.Errorf("not over with the table: %+v", f)
+	}
 	for range failuresKept {
 		o.Failed("gap", errors.New("x"))
 		o.Failed("fenced", errors.New("y"))
