@@ -42,7 +42,8 @@ func freshness(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return fmt.Errorf("read flags: %w", err)
 	}
-	rig, err := startRig(ctx, o)
+	fill := fmt.Sprintf("INSERT INTO events SELECT nextval('event_ids'), now() - random() * interval '25 minutes', g %% 50, 'new', (g %% 10000) / 100.0, NULL FROM generate_series(1, %d) g", o.rtRows)
+	rig, err := startRig(ctx, fixture{setup: []string{setup, fill}, table: "events", rows: uint64(o.rtRows), config: fmt.Sprintf("tick: %s\n", o.tick), patience: time.Minute})
 	if err != nil {
 		return err
 	}
@@ -60,12 +61,14 @@ func freshness(ctx context.Context, args []string) error {
 	return nil
 }
 
-// rig is both engines, a bridge and the table events.
+// rig is both engines and a bridge between them.
 type rig struct {
 	dir      string
 	postgres *engine.Postgres
 	target   *engine.ClickHouse
 	view     driver.Conn
+	bridge   *bridge.Bridge
+	began    time.Time // when the bridge was started
 	cancel   context.CancelFunc
 	done     chan error
 }
@@ -78,13 +81,22 @@ CREATE PUBLICATION tidemark FOR TABLE events;`
 const configText = `
 source: {dsn: "%s", publication: tidemark, slot: tidemark, time_zone: UTC}
 clickhouse: {dsn: "%s"}
-tick: %s
 http: {listen: ""}
+%s
 tables:
-  public.events: {date_column: created_at}
+  public.%s: {date_column: created_at}
 `
 
-func startRig(ctx context.Context, o freshnessOptions) (r *rig, err error) {
+// fixture is what a bridge starts with: statements for PostgreSQL, and a table with so many rows.
+type fixture struct {
+	setup    []string
+	table    string
+	rows     uint64
+	config   string        // besides the servers and the table
+	patience time.Duration // until the view is there
+}
+
+func startRig(ctx context.Context, f fixture) (r *rig, err error) {
 	r = &rig{done: make(chan error, 1), cancel: func() {}}
 	defer func() {
 		if err != nil {
@@ -105,18 +117,17 @@ func startRig(ctx context.Context, o freshnessOptions) (r *rig, err error) {
 		return r, fmt.Errorf("connect: %w", err)
 	}
 	defer conn.Close(ctx)
-	fill := fmt.Sprintf("INSERT INTO events SELECT nextval('event_ids'), now() - random() * interval '25 minutes', g %% 50, 'new', (g %% 10000) / 100.0, NULL FROM generate_series(1, %d) g", o.rtRows)
-	for _, st := range []string{setup, fill} {
+	for _, st := range f.setup {
 		if _, err := conn.Exec(ctx, st); err != nil {
 			return r, fmt.Errorf("set up: %w", err)
 		}
 	}
-	return r, r.startBridge(ctx, o)
+	return r, r.startBridge(ctx, f)
 }
 
-func (r *rig) startBridge(ctx context.Context, o freshnessOptions) error {
+func (r *rig) startBridge(ctx context.Context, f fixture) error {
 	file := filepath.Join(r.dir, "tidemark.yaml")
-	text := fmt.Sprintf(configText, r.postgres.DSN("postgres"), r.target.DSN("bench"), o.tick)
+	text := fmt.Sprintf(configText, r.postgres.DSN("postgres"), r.target.DSN("bench"), f.config, f.table)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
@@ -127,7 +138,9 @@ func (r *rig) startBridge(ctx context.Context, o freshnessOptions) error {
 	log := zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr}).Level(zerolog.WarnLevel)
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	r.cancel = cancel
-	go func() { r.done <- bridge.New(cfg, log, bridge.Options{}).Run(running) }() // ends with stop, which awaits it
+	r.bridge = bridge.New(cfg, log, bridge.Options{})
+	r.began = time.Now()
+	go func() { r.done <- r.bridge.Run(running) }() // ends with stop, which awaits it
 	opts, err := clickhouse.ParseDSN(r.target.DSN("default"))
 	if err != nil {
 		return fmt.Errorf("parse DSN: %w", err)
@@ -135,19 +148,19 @@ func (r *rig) startBridge(ctx context.Context, o freshnessOptions) error {
 	if r.view, err = clickhouse.Open(opts); err != nil {
 		return fmt.Errorf("open ClickHouse: %w", err)
 	}
-	return await(ctx, func() error {
+	return await(ctx, f.patience, func() error {
 		var n uint64
-		err := r.view.QueryRow(ctx, "SELECT count() FROM bench.events").Scan(&n)
-		if err == nil && n < uint64(o.rtRows) {
+		err := r.view.QueryRow(ctx, "SELECT count() FROM bench."+f.table).Scan(&n)
+		if err == nil && n < f.rows {
 			err = fmt.Errorf("%d rows", n)
 		}
 		return err
 	})
 }
 
-// await tries every 100 ms for at most a minute.
-func await(ctx context.Context, try func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+// await tries every 100 ms until patience is over.
+func await(ctx context.Context, patience time.Duration, try func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()

@@ -3,6 +3,7 @@
 //
 //	go run ./internal/bench freshness
 //	go run ./internal/bench aggregates
+//	go run ./internal/bench resync
 package main
 
 import (
@@ -15,9 +16,9 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	parts := map[string]func(context.Context, []string) error{"freshness": freshness, "aggregates": aggregates}
+	parts := map[string]func(context.Context, []string) error{"freshness": freshness, "aggregates": aggregates, "resync": resync}
 	if len(os.Args) < 2 || parts[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: bench freshness|aggregates [flags]")
+		fmt.Fprintln(os.Stderr, "usage: bench freshness|aggregates|resync [flags]")
 		os.Exit(2)
 	}
 	if err := parts[os.Args[1]](ctx, os.Args[2:]); err != nil {
