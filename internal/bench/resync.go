@@ -69,7 +69,7 @@ type resyncBench struct {
 
 func (b *resyncBench) row(name, format string, args ...any) {
 	fmt.Fprintf(b.out, "%s\t%s\n", name, fmt.Sprintf(format, args...))
-	b.out.Flush()
+	_ = b.out.Flush() // the last one is looked at
 }
 
 // load compares the first load, which has just ended, with a COPY that throws the rows away.
