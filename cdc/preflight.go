@@ -258,6 +258,11 @@ func (p *preflight) checkTable(pub Publication, t *Table) {
 	if len(t.Key) > 0 || !pub.Update && !pub.Delete {
 		return
 	}
+	if t.ReplicaIdentity == IdentityNothing {
+		p.fault(fmt.Sprintf("let its owner run ALTER TABLE %s REPLICA IDENTITY DEFAULT (or FULL), or leave it out", name),
+			"table %s has REPLICA IDENTITY NOTHING: its rows cannot be told apart in the stream, and PostgreSQL refuses its UPDATE and DELETE while publication %q sends them", t.FullName(), pub.Name)
+		return
+	}
 	if t.ReplicaIdentity == IdentityFull {
 		p.fault("add a primary key, or see that it is only inserted into", "%w: %s has REPLICA IDENTITY FULL, its rows cannot be told apart", ErrNoKey, t.FullName())
 		return

@@ -85,7 +85,8 @@ func (b *badRig) inventory(t *testing.T) string {
 
 func newBadRig(t *testing.T) *badRig {
 	t.Helper()
-	r := rig.New(t, servers, salesTable, "CREATE TABLE other (id int PRIMARY KEY)", "CREATE PUBLICATION tidemark FOR TABLE sales",
+	r := rig.New(t, servers, salesTable, "CREATE TABLE other (id int PRIMARY KEY)", "CREATE TABLE nothing (id int PRIMARY KEY)", "ALTER TABLE nothing REPLICA IDENTITY NOTHING",
+		"CREATE PUBLICATION tidemark FOR TABLE sales, nothing",
 		"CREATE PUBLICATION inserts FOR TABLE sales WITH (publish = 'insert')")
 	return &badRig{Rig: r, source: r.SourceDSN(), target: r.TargetDSN(), admin: r.PG, view: r.CH}
 }
@@ -112,6 +113,7 @@ func TestBadConfiguration(t *testing.T) {
 		{"publication without some changes", []string{"publication: tidemark", "publication: inserts"}, 1, [][]string{{`"inserts"`, "update, delete, truncate", "ALTER PUBLICATION"}}, nil},
 		{"table that is not published", []string{"public.sales", "public.other", "{" + date, "{", "    " + date + "\n", ""}, 1, [][]string{{"public.other", `"tidemark"`, `ALTER PUBLICATION "tidemark" ADD TABLE`}}, nil},
 		{"table that does not exist", []string{"public.sales", "public.sails"}, 1, [][]string{{"public.sails", "does not exist"}}, nil},
+		{"table without a replica identity", []string{"public.sales", "public.nothing", "{" + date, "{", "    " + date + "\n", ""}, 1, [][]string{{"public.nothing", "REPLICA IDENTITY NOTHING", `ALTER TABLE "public"."nothing" REPLICA IDENTITY DEFAULT`}}, nil},
 		{"missing date column", []string{date, "date_column: created_at"}, 1, [][]string{{"public.sales", `"created_at"`, "date_column"}}, nil},
 		{"date column that is none", []string{date, "date_column: note"}, 1, [][]string{{"public.sales", `"note"`, "String", "timestamp"}}, nil},
 		{"date column without a zone", []string{date, "date_column: local_at"}, 1, [][]string{{"public.sales", `"local_at"`, "source.time_zone"}}, nil},

@@ -147,7 +147,7 @@ func (r *typesRig) exec(statement string) {
 	}
 }
 
-// TestTypes sends each type's values through the snapshot, the stream, late changes and a fold.
+// TestTypes sends each type's values through the snapshot, the stream, late changes, a fold, a verification and a load.
 func TestTypes(t *testing.T) {
 	t.Parallel()
 	r := newTypesRig(t)
@@ -171,6 +171,19 @@ func TestTypes(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.compare("a fold", types)
+	proofs, err := b.Verify(t.Context(), bridge.Request{})
+	if err != nil || len(proofs) == 0 {
+		t.Fatalf("verify: %v, %v", proofs, err)
+	}
+	for _, p := range proofs {
+		if !p.Equal {
+			t.Errorf("verify: %+v", p)
+		}
+	}
+	if _, err := b.Reload(t.Context(), bridge.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	r.compare("a load", types)
 	_ = b.Stop()
 }
 

@@ -54,11 +54,13 @@ func Tables(ctx context.Context, conn *pgx.Conn, catalog []cdc.Table) ([]Table, 
 	return out, nil
 }
 
-// unreadable says why the rows of a table cannot be read.
+// unreadable says why the rows of a table cannot be read or followed.
 func unreadable(t cdc.Table) string {
 	switch {
 	case !t.CanSelect:
 		return "this role may not read it: GRANT SELECT first"
+	case t.ReplicaIdentity == cdc.IdentityNothing:
+		return "it has REPLICA IDENTITY NOTHING, so its rows cannot be told apart in the stream"
 	case t.RowSecurity:
 		return "row-level security hides rows of it from this role, but not from the stream"
 	default:
