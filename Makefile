@@ -29,7 +29,7 @@ unit:
 
 # Both print the seed that repeats what they did.
 soak:
-	TIDEMARK_SOAK=$(TIDEMARK_SOAK) go test ./internal/e2e -run 'TestSoak|TestModel$$' -count=1 -v -timeout 24h
+	TIDEMARK_SOAK=$(TIDEMARK_SOAK) go test ./internal/e2e -run 'TestSoak|TestModel$$|TestBigTransactions' -count=1 -v -timeout 24h
 
 # CI has PostgreSQL 18 and 15 with ClickHouse 26.7. The embedded ClickHouse 26.5 cannot listen, and 26.7 is the oldest that
 # tidemark works with; another server is named by TIDEMARK_TEST_CLICKHOUSE_DSN and TIDEMARK_TEST_CLICKHOUSE_HTTP (host:port).

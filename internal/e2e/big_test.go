@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/tidemark-db/tidemark/internal/rig"
 )
@@ -42,7 +43,7 @@ func TestBigTransactions(t *testing.T) {
 			if _, err := r.PG.Exec(t.Context(), c.sql); err != nil {
 				t.Fatal(err)
 			}
-			r.WaitLSN(1)
+			r.WaitLSNWithin(time.Hour, 1)
 			compareBig(t, r)
 		})
 	}

@@ -315,7 +315,10 @@ func (st *stage) end() {
 		rows += a.end()
 		reads += a.reader.reads
 	}
-	st.t.Logf("%d crashes survived, %d reads checked, %d rows compared; longest recovery %v, %s", st.crashes, reads, rows, st.longest.Round(time.Millisecond), st.slowest)
+	st.t.Logf("%d crashes survived, %d reads checked, %d rows compared", st.crashes, reads, rows)
+	if st.longest > 0 {
+		st.t.Logf("longest recovery %v, %s", st.longest.Round(time.Millisecond), st.slowest)
+	}
 }
 
 // end stops the actor and returns how many rows it compared.

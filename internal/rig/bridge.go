@@ -72,12 +72,18 @@ const waitPatience = 3 * time.Minute
 // and returns that position.
 func (r *Rig) WaitLSN(tables int) pglogrepl.LSN {
 	r.t.Helper()
+	return r.WaitLSNWithin(waitPatience, tables)
+}
+
+// WaitLSNWithin is WaitLSN for what takes long.
+func (r *Rig) WaitLSNWithin(patience time.Duration, tables int) pglogrepl.LSN {
+	r.t.Helper()
 	var text string
 	r.must(r.PG.QueryRow(r.t.Context(), "SELECT pg_current_wal_lsn()::text").Scan(&text))
 	lsn, err := pglogrepl.ParseLSN(text)
 	r.must(err)
 	query := fmt.Sprintf("SELECT lsn, length(tables) FROM %s.split_date ORDER BY term DESC, epoch DESC LIMIT 1", r.Name)
-	r.Eventually(waitPatience, "a mark at "+text, func(ctx context.Context) error {
+	r.Eventually(patience, "a mark at "+text, func(ctx context.Context) error {
 		if err := r.ended.Load(); err != nil { // no mark will come any more
 			r.t.Fatalf("wait for a mark at %s: the bridge ended: %v", text, *err)
 		}
