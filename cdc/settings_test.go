@@ -73,15 +73,15 @@ func TestHostileNames(t *testing.T) {
 			s.exec("CREATE SCHEMA "+quoteName(name), fmt.Sprintf("CREATE TABLE %s (%s text PRIMARY KEY, b int)", table, column),
 				CreatePublication(name, nil)[:len("CREATE PUBLICATION ")+len(column)]+" FOR TABLE "+table)
 			s.createSlot()
-			if found := Preflight(t.Context(), s.cfg, []string{name + "." + name}); len(found) > 0 {
+			if found := Preflight(t.Context(), s.cfg, []string{FullName(name, name)}); len(found) > 0 {
 				t.Errorf("%s: preflight: %v", name, found)
 			}
 			f := s.follow(0, StreamOptions{})
 			s.exec(fmt.Sprintf("INSERT INTO %s VALUES (%s)", table, quoteLiteral(name)))
 			e := f.changes(1)[0]
 			_ = f.stop()
-			s.equal("stream of "+name, e.Relation.FullName()+" "+e.Relation.Columns[0].Name, name+"."+name+" "+name)
-			described := s.table(name + "." + name)
+			s.equal("stream of "+name, e.Relation.FullName()+" "+e.Relation.Columns[0].Name, FullName(name, name)+" "+name)
+			described := s.table(FullName(name, name))
 			s.equal("key of "+name, strings.Join(described.Key, ","), name)
 			s.equal("copy of "+name, strings.Join(s.collect(s.barrier(), CopyOptions{Table: described}), "\n"), name+"|-")
 			if err := DropSlot(t.Context(), s.cfg); err != nil {
