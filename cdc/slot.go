@@ -42,13 +42,14 @@ type Slot struct {
 	WALStatus      string // reserved, extended, unreserved or lost
 	Lost           bool
 	RetainedBytes  int64 // WAL that the slot keeps
+	Transactions   int64 // how many began since the oldest one whose catalogue rows vacuum has to leave for the slot
 }
 
 // SlotInfo returns the state of the configured slot; one that does not exist is no error.
 func SlotInfo(ctx context.Context, conn *pgx.Conn, name string) (Slot, error) {
 	var s Slot
 	err := conn.QueryRow(ctx, query("slot"), name).Scan(&s.Plugin, &s.Database, &s.Active, &s.ActivePID,
-		&s.ConfirmedFlush, &s.RestartLSN, &s.WALStatus, &s.Lost, &s.RetainedBytes)
+		&s.ConfirmedFlush, &s.RestartLSN, &s.WALStatus, &s.Lost, &s.RetainedBytes, &s.Transactions)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return Slot{}, nil
 	}

@@ -6,6 +6,7 @@ SELECT coalesce(plugin::text, ''),
        coalesce(restart_lsn, '0/0')::text,
        coalesce(wal_status, 'lost'),
        coalesce(wal_status, 'lost') = 'lost' OR coalesce((to_jsonb(s) ->> 'conflicting')::bool, false),
-       coalesce(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - restart_lsn, 0)::bigint
+       coalesce(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - restart_lsn, 0)::bigint,
+       coalesce(age(catalog_xmin), 0)
 FROM pg_catalog.pg_replication_slots s
 WHERE slot_name = $1

@@ -81,7 +81,7 @@ func printStatus(out io.Writer, s status, now time.Time) error {
 	}
 	fmt.Fprintf(out, "%s: term %d, epoch %d, %s committed %s (%v ago), %d bytes of WAL behind\n", state, s.Term, s.Epoch, s.LSN,
 		s.CommitTime.UTC().Format(time.RFC3339), now.Sub(s.CommitTime).Round(time.Millisecond), s.LagBytes)
-	fmt.Fprintf(out, "slot %s: %s, %d bytes of WAL kept for it\n", s.Slot.Name, s.Slot.WALStatus, s.Slot.RetainedBytes)
+	fmt.Fprintf(out, "slot %s: %s, %d bytes of WAL kept for it, and rows of the catalogue since %d transactions\n", s.Slot.Name, s.Slot.WALStatus, s.Slot.RetainedBytes, s.Slot.Transactions)
 	if err := printTables(out, s.Tables); err != nil {
 		return err
 	}

@@ -45,6 +45,7 @@ type SlotStatus struct {
 	ConfirmedLSN  string `json:"confirmed_lsn"`
 	WALStatus     string `json:"wal_status"`
 	RetainedBytes int64  `json:"retained_bytes"`
+	Transactions  int64  `json:"held_transactions"` // age of the oldest transaction whose catalogue rows vacuum leaves for the slot
 }
 
 // TableStatus is one table's part of the newest mark. A table that is not in it yet is not loaded.
@@ -94,7 +95,7 @@ func ReadStatus(ctx context.Context, cfg *config.Config) (st Status, err error) 
 		Epoch: uint64(mark.Epoch), Term: uint64(mark.Term), LSN: mark.LSN.String(), CommitTime: mark.CommitTime,
 		Running: slot.Active,
 		Slot: SlotStatus{
-			Name: src.Slot, ConfirmedLSN: slot.ConfirmedFlush.String(), WALStatus: slot.WALStatus, RetainedBytes: slot.RetainedBytes,
+			Name: src.Slot, ConfirmedLSN: slot.ConfirmedFlush.String(), WALStatus: slot.WALStatus, RetainedBytes: slot.RetainedBytes, Transactions: slot.Transactions,
 		},
 	}
 	if end > mark.LSN {

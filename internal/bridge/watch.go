@@ -54,7 +54,7 @@ func (b *Bridge) look(ctx context.Context, conn *pgx.Conn) (*pgx.Conn, error) {
 		return conn, err
 	}
 	seen := observe.Source{
-		Slot: source.Slot, WALStatus: slot.WALStatus, Active: slot.Active, RetainedBytes: slot.RetainedBytes,
+		Slot: source.Slot, WALStatus: slot.WALStatus, Active: slot.Active, RetainedBytes: slot.RetainedBytes, Transactions: slot.Transactions,
 		End: slot.RestartLSN + cdc.LSN(slot.RetainedBytes),
 	}
 	if !slot.Exists {

@@ -119,9 +119,10 @@ func TestEveryTableIsCompared(t *testing.T) {
 	for _, c := range compared {
 		names = append(names, c.name)
 	}
-	slices.Sort(names)
-	if !slices.Equal(published, names) {
-		t.Errorf("published are %v, compared %v", published, names)
+	for _, table := range published {
+		if !slices.Contains(names, table) {
+			t.Errorf("%s is published, but only %v are compared", table, names)
+		}
 	}
 }
 

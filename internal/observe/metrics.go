@@ -73,7 +73,7 @@ type gauges struct {
 
 	build, ready, working                          *prometheus.Desc
 	epoch, term, markAge, lag                      *prometheus.Desc
-	retained, active, walStatus, sourceAge         *prometheus.Desc
+	retained, held, active, walStatus, sourceAge   *prometheus.Desc
 	rows, chunks, masks, partitions, dirty, loaded *prometheus.Desc
 	splitAge, unproven, differing                  *prometheus.Desc
 	jobRows, jobTotal                              *prometheus.Desc
@@ -93,6 +93,7 @@ func newGauges(o *Observer) *gauges {
 		markAge:    desc("mark_age_seconds", "Age of the last commit that the newest mark holds. Grows while PostgreSQL is idle."),
 		lag:        desc("lag_bytes", "WAL that PostgreSQL has and the newest mark has not."),
 		retained:   desc("slot_retained_bytes", "WAL that PostgreSQL keeps on its disk for the slot."),
+		held:       desc("slot_held_transactions", "Age, in transactions, of the oldest one whose catalogue rows vacuum leaves for the slot."),
 		active:     desc("slot_active", "1 if somebody reads the slot."),
 		walStatus:  desc("slot_wal_status", "1 for the present wal_status of the slot, 0 for the others.", "status"),
 		sourceAge:  desc("source_seen_seconds", "Time since PostgreSQL last answered about the slot."),
@@ -119,7 +120,7 @@ var walStatuses = []string{"reserved", "extended", "unreserved", "lost", NoSlot}
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		g.build, g.ready, g.working, g.epoch, g.term, g.markAge, g.lag, g.retained, g.active, g.walStatus, g.sourceAge,
+		g.build, g.ready, g.working, g.epoch, g.term, g.markAge, g.lag, g.retained, g.held, g.active, g.walStatus, g.sourceAge,
 		g.rows, g.chunks, g.masks, g.partitions, g.dirty, g.loaded, g.splitAge, g.unproven, g.differing, g.jobRows, g.jobTotal,
 	} {
 		out <- d
@@ -163,6 +164,7 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 func (g *gauges) collectSource(send sample, s *SourceStatus) {
 	send(g.lag, float64(s.LagBytes))
 	send(g.retained, float64(s.RetainedBytes))
+	send(g.held, float64(s.Transactions))
 	send(g.active, truth(s.Active))
 	send(g.sourceAge, s.Age)
 	for _, status := range walStatuses {

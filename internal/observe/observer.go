@@ -23,7 +23,8 @@ type Source struct {
 	WALStatus     string        `json:"wal_status"` // reserved, extended, unreserved, lost, or missing where there is no slot
 	Active        bool          `json:"active"`     // somebody reads the slot
 	RetainedBytes int64         `json:"retained_bytes"`
-	End           splitdate.LSN `json:"-"` // of the WAL
+	Transactions  int64         `json:"held_transactions"` // age of the oldest transaction that vacuum heeds for the slot
+	End           splitdate.LSN `json:"-"`                 // of the WAL
 }
 
 // Failure is an error that ended a session, or that holds a table.

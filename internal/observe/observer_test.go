@@ -240,7 +240,7 @@ func busy() *Observer {
 	o.Began(tables, splitdate.Mark{Term: 1, Epoch: 3, LSN: 10, CommitTime: c.now, Tables: map[string]splitdate.Table{"sales": sales(c.now)}}, time.Second)
 	o.Received(3, 100)
 	o.Ticked(time.Second, true, []time.Time{c.now.Add(-time.Second)})
-	o.Looked(Source{WALStatus: "reserved", Active: true, RetainedBytes: 10, End: 20})
+	o.Looked(Source{WALStatus: "reserved", Active: true, RetainedBytes: 10, Transactions: 7, End: 20})
 	o.Failed("gap", errors.New("rows missing"))
 	o.Rolled(time.Second)
 	o.Begin(Fold, "public.sales", 100)
@@ -268,7 +268,7 @@ func TestMetricValues(t *testing.T) {
 	for _, want := range []string{
 		`tidemark_build_info{goversion="go1.26",revision="abc",version="v1.2.3"} 1`,
 		"tidemark_ready 0", "tidemark_session_open 1", "tidemark_mark_epoch 3", "tidemark_mark_term 1", "tidemark_mark_age_seconds 0",
-		"tidemark_lag_bytes 10", "tidemark_slot_retained_bytes 10", "tidemark_slot_active 1",
+		"tidemark_lag_bytes 10", "tidemark_slot_retained_bytes 10", "tidemark_slot_held_transactions 7", "tidemark_slot_active 1",
 		`tidemark_slot_wal_status{status="reserved"} 1`, `tidemark_slot_wal_status{status="lost"} 0`,
 		`tidemark_table_rows{side="historic",table="public.sales"} 159`, `tidemark_table_rows{side="late",table="public.sales"} 2`,
 		`tidemark_table_rows{side="rt",table="public.sales"} 9`, `tidemark_table_masks{table="public.sales"} 2`,
