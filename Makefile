@@ -1,5 +1,6 @@
 # make demo    both engines, a shop with a live workload, the bridge (the README's first command)
 # make test    lint and all tests (the README's second command)
+# make long    the tests that take minutes each: every failpoint with every kill, stalls, standby, identities, names
 # make soak    random faults and random histories for TIDEMARK_SOAK minutes (20)
 # make matrix  types, names, identities, late changes and loads on PostgreSQL 14, 16 and 17
 # make build   static binaries in bin/
@@ -11,7 +12,7 @@ TIMEOUT ?= 45m
 
 TIDEMARK_SOAK ?= 20
 
-.PHONY: all build demo test soak matrix unit lint static vuln fmt golden clean
+.PHONY: all build demo test long soak matrix unit lint static vuln fmt golden clean
 all: build
 
 build:
@@ -23,9 +24,14 @@ demo: build
 
 test: lint static unit
 
-# Packages one after the other: each starts engines of its own, and two cores are soon busy.
+# Two packages at a time: each starts engines of its own, and two cores are soon busy.
 unit:
-	go test -race -p 1 -timeout $(TIMEOUT) ./...
+	go test -race -p 2 -timeout $(TIMEOUT) -skip '$(LONG)' ./...
+
+# What takes minutes each. With the rest it would be more than an hour on two cores.
+LONG = ^Test(Faults|StoppedClickHouse|Stalls|Standby|Identities|Names|Model|SourceLost|Aggregates)$$
+long:
+	go test -race -timeout 90m -run '$(LONG)' ./internal/e2e
 
 # Both print the seed that repeats what they did.
 soak:

@@ -92,8 +92,11 @@ func (s *session) failJobs() {
 }
 
 // scheduledVerify walks all tables: first the rows of verify.last, then the rest, what was compared longest ago first. A walk
-// that the next one finds under way ends there, so that the rest of each walk goes on where the last one ended.
+// that is still under way goes on: if each one began anew, the rest would never have its turn.
 func (s *session) scheduledVerify(ctx context.Context) error {
+	if slices.ContainsFunc(s.walks, func(w *walk) bool { return w.scheduled }) {
+		return nil
+	}
 	w := &walk{intent: compare, perSec: s.cfg.Verify.RowsPerSecond, scheduled: true}
 	if s.cfg.Verify.Repair {
 		w.intent = repair

@@ -267,6 +267,9 @@ func (s *session) rereadFailed(r *rereading, err error) {
 func (s *session) note(ctx context.Context, r *rereading, outcome Reread) error {
 	r.walk.done = append(r.walk.done, outcome)
 	event := s.log.Info()
+	if r.scheduled && outcome.Equal {
+		event = s.log.Debug() // status and metrics tell how long ago each part was proven
+	}
 	if r.intent != replace && !outcome.Equal {
 		event = s.log.Error().Int("differences", len(outcome.Differences))
 	}

@@ -128,19 +128,13 @@ func between(t *table, rng splitdate.Range) *cdc.Between {
 	}
 }
 
-// beginWalk puts a walk in line: what was asked for goes before what is scheduled, and a new schedule replaces the rest of
-// the old one.
+// beginWalk puts a walk in line: what was asked for goes before what is scheduled.
 func (s *session) beginWalk(ctx context.Context, w *walk) {
-	if w.scheduled {
-		s.walks = slices.DeleteFunc(s.walks, func(o *walk) bool { return o.scheduled })
-		s.walks = append(s.walks, w)
-	} else {
-		at := slices.IndexFunc(s.walks, func(o *walk) bool { return o.scheduled })
-		if at < 0 {
-			at = len(s.walks)
-		}
-		s.walks = slices.Insert(s.walks, at, w)
+	at := slices.IndexFunc(s.walks, func(o *walk) bool { return o.scheduled && !w.scheduled })
+	if at < 0 {
+		at = len(s.walks)
 	}
+	s.walks = slices.Insert(s.walks, at, w)
 	s.nextPart(ctx)
 }
 

@@ -139,7 +139,7 @@ func TestScheduledVerifyRepairs(t *testing.T) {
 	r.Eventually(3*time.Minute, "every part proven", func(ctx context.Context) error {
 		var parts uint64
 		err := r.CH.QueryRow(ctx, fmt.Sprintf("SELECT countIf(differences = 0) FROM %s_tidemark.verified FINAL", r.Name)).Scan(&parts)
-		if err == nil && parts < 4+4+1+1 {
+		if err == nil && parts < 5+1+1+1 {
 			err = fmt.Errorf("%d parts are proven", parts)
 		}
 		return err
