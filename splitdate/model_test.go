@@ -392,8 +392,8 @@ func (m *model) run() error {
 	return nil
 }
 
-// TestModel runs random histories of the protocol, and of the protocol with one mechanism left out, which must break.
-func TestModel(t *testing.T) {
+// TestProtocol runs random histories of the protocol, and of the protocol with one mechanism left out, which must break.
+func TestProtocol(t *testing.T) {
 	const histories = 2000
 	for _, bug := range []string{"", "no masks at the end", "no journal", "rolls go on"} {
 		broken := 0
