@@ -60,6 +60,7 @@ func (s *session) commit(ctx context.Context) error {
 	for _, t := range changed {
 		s.applied(t)
 	}
+	s.answerReread() // the journals hold this tick too by now
 	if loaded != nil {
 		return s.endLoad(ctx, loaded)
 	}
@@ -147,7 +148,6 @@ func (s *session) publish(ctx context.Context, step splitdate.Step) error {
 	for _, t := range s.tables {
 		t.states.Published(next.Aggregates)
 	}
-	s.answerReread()
 	if s.opts.CheckInvariants {
 		return s.checkInvariants(ctx, step)
 	}

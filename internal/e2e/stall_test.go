@@ -172,6 +172,7 @@ func TestShutdownOfPostgres(t *testing.T) {
 		t.Error("a fast shutdown was not enough")
 	}
 	must(s.Servers.Postgres.Start(t.Context()))
+	s.PG.Reset() // the test's own connections went with the server
 	must(s.Servers.ClickHouse.Resume())
 	s.recovers(t)
 	s.compare()
