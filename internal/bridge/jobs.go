@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,15 +26,21 @@ func (s *session) job(ctx context.Context, j job) error {
 		j.reply <- jobResult{err: err}
 		return nil
 	}
-	switch {
-	case j.kind == jobVerify:
-		s.beginWalk(ctx, s.newWalk(compare, tables, j))
-	case j.request.FromSource:
-		s.beginWalk(ctx, s.newWalk(replace, tables, j))
-	default:
+	if j.kind == jobResync && !j.request.FromSource {
 		s.resyncs = append(s.resyncs, &resync{waiting: tables, rng: j.request.dates(), reply: j.reply})
 		s.nextFold(ctx)
+		return nil
 	}
+	want := compare
+	if j.kind == jobResync {
+		want = replace
+	}
+	w, err := s.newWalk(want, tables, j)
+	if err != nil {
+		j.reply <- jobResult{err: err}
+		return nil
+	}
+	s.beginWalk(ctx, w)
 	return nil
 }
 
@@ -69,15 +76,21 @@ func (s *session) tableNames() string {
 	return strings.Join(names, ", ")
 }
 
-func (s *session) newWalk(want intent, tables []*table, j job) *walk {
+// newWalk returns a walk over all of what was asked for. A table that no mark shows is an error: nothing can be said of it.
+func (s *session) newWalk(want intent, tables []*table, j job) (*walk, error) {
 	w := &walk{intent: want, perSec: s.cfg.Limits.CopyRowsPerSecond, reply: j.reply}
 	for _, t := range tables {
-		if s.live(t) {
-			w.parts = append(w.parts, s.parts(t, j.request.dates())...)
+		if !s.live(t) {
+			return nil, fault.New("wait until it is, tidemark status tells; or name another table with --table",
+				"table %s is not loaded, or is held and being loaded again: %w", t.sql.Source, errNotLive)
 		}
+		w.parts = append(w.parts, s.parts(t, j.request.dates())...)
 	}
-	return w
+	return w, nil
 }
+
+// errNotLive is in the chain of errors about a table that no mark shows.
+var errNotLive = errors.New("no state to work on")
 
 // failJobs answers those who wait when the session ends.
 func (s *session) failJobs() {
@@ -120,7 +133,7 @@ func (s *session) scheduledVerify(ctx context.Context) error {
 		}
 	}
 	slices.SortStableFunc(older, func(a, b part) int {
-		return proofs.of(a.table.sql.Source, a.rng.From).At.Compare(proofs.of(b.table.sql.Source, b.rng.From).At)
+		return proofs.of(a).At.Compare(proofs.of(b).At)
 	})
 	w.parts = append(w.parts, older...)
 	s.beginWalk(ctx, w)
@@ -132,12 +145,20 @@ func (s *session) scheduledVerify(ctx context.Context) error {
 type proof struct {
 	At          time.Time
 	Differences uint64
+	until       splitdate.Instant
 }
 
 // proofs are by table and first instant of the part.
 type proofs map[string]map[splitdate.Instant]proof
 
-func (p proofs) of(table string, from splitdate.Instant) proof { return p[table][from] }
+// of returns the proof of a whole part; one of its beginning alone, which somebody may have asked for, is none.
+func (p proofs) of(a part) proof {
+	found := p[a.table.sql.Source][a.rng.From]
+	if found.until < a.rng.To {
+		return proof{}
+	}
+	return found
+}
 
 func listProofs(ctx context.Context, db *warehouse.Conn) (proofs, error) {
 	out := proofs{}
@@ -151,7 +172,7 @@ func listProofs(ctx context.Context, db *warehouse.Conn) (proofs, error) {
 		if out[table] == nil {
 			out[table] = map[splitdate.Instant]proof{}
 		}
-		out[table][splitdate.Instant(since)] = proof{At: splitdate.Instant(at).Time(), Differences: differences}
+		out[table][splitdate.Instant(since)] = proof{At: splitdate.Instant(at).Time(), Differences: differences, until: splitdate.Instant(until)}
 		return nil
 	})
 	if err != nil {
@@ -188,7 +209,7 @@ func (s *session) showProofs(ctx context.Context) error {
 		}
 		shown, complete := observe.Proof{Since: time.Now()}, true
 		for _, p := range s.parts(t, splitdate.Everything) {
-			found := known.of(t.sql.Source, p.rng.From)
+			found := known.of(p)
 			shown.Differences += found.Differences
 			if found.At.IsZero() {
 				found.At = p.rng.From.Time()
