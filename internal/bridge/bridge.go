@@ -188,7 +188,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 			continue
 		case b.opts.Standby && errors.Is(r.err, splitdate.ErrFenced):
 			b.log.Warn().Err(r.err).Msg("overtaken")
-		case final(r.err) || !worked && !(b.opts.Standby && outOfReach(r.err)):
+		case final(r.err) || !worked && !(b.opts.Standby && away(r.err)):
 			return r.err
 		case r.advanced:
 			backoff, futile = firstBackoff, 0
@@ -228,12 +228,18 @@ func final(err error) bool {
 	return false
 }
 
-// outOfReach says that a server cannot be reached, went away, or has no room: there is no limit to how often that may be.
+// outOfReach says that a server is away, or that another session has what this one needs: there is no limit to how often
+// that may be while the bridge works.
 func outOfReach(err error) bool {
+	return away(err) || errors.Is(err, cdc.ErrLocked) || errors.Is(err, cdc.ErrSlotInUse)
+}
+
+// away says that a server cannot be reached, went away, or has no room.
+func away(err error) bool {
 	var network net.Error
 	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, cdc.ErrSilent) || errors.Is(err, cdc.ErrLockLost) || errors.Is(err, cdc.ErrLocked) || errors.Is(err, cdc.ErrSlotInUse) ||
-		isShutdown(err) || errors.Is(err, warehouse.ErrSilent) || warehouse.IsStrained(err)
+		errors.Is(err, cdc.ErrSilent) || errors.Is(err, cdc.ErrLockLost) || isShutdown(err) ||
+		errors.Is(err, warehouse.ErrSilent) || warehouse.IsStrained(err)
 }
 
 // isShutdown says that PostgreSQL is starting or stopping, or has no connection to spare (SQLSTATE classes 57P and 53).
