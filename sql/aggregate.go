@@ -20,6 +20,8 @@ type Measure struct {
 	Column
 	Call  Call
 	State string // type of its states, as ClickHouse names it
+
+	combine string // the function that makes results of results, where those are all that has to be kept; see combiner
 }
 
 // AggregateConfig is what an Aggregate is made of. Where empty takes every row.
@@ -37,6 +39,13 @@ type Aggregate struct{ AggregateConfig }
 
 // NewAggregate checks the names and returns the aggregate.
 func NewAggregate(c AggregateConfig) (*Aggregate, error) {
+	c.Measures = slices.Clone(c.Measures)
+	for i := range c.Measures {
+		m := &c.Measures[i]
+		if m.combine = combiner(m.Call, m.Type.Name, len(c.Keys) > 0); m.combine != "" {
+			m.State = m.Type.Name
+		}
+	}
 	a := &Aggregate{c}
 	if c.Table.prefix != ownPrefix {
 		return nil, fmt.Errorf("table %s has a column whose name is one of tidemark's own", c.Table.Source)
@@ -61,7 +70,7 @@ func (a *Aggregate) Definition() string {
 		parts = append(parts, "key", k.Name, k.Expr, k.Type.Name)
 	}
 	for _, m := range a.Measures {
-		parts = append(parts, "measure", m.Name, m.Call.State(), m.State, m.Type.Name)
+		parts = append(parts, "measure", m.Name, m.compute(), m.State, m.Type.Name)
 	}
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:8])
@@ -166,7 +175,7 @@ func (a *Aggregate) list(key func(Key, string) string, state func(Measure, strin
 func (a *Aggregate) Compute() string {
 	return a.list(
 		func(k Key, alias string) string { return k.Expr + " AS " + alias },
-		func(m Measure, alias string) string { return m.Call.State() + " AS " + alias })
+		func(m Measure, alias string) string { return m.compute() + " AS " + alias })
 }
 
 // Read selects keys and states from stored ones.
@@ -180,14 +189,14 @@ func (a *Aggregate) Read() string {
 func (a *Aggregate) Merge() string {
 	return a.list(
 		func(_ Key, alias string) string { return alias },
-		func(m Measure, alias string) string { return m.Call.MergeState(alias) })
+		func(m Measure, alias string) string { return m.merge(alias) })
 }
 
 // Results selects the keys and the results of what Read selected.
 func (a *Aggregate) Results() string {
 	return a.list(
 		func(k Key, alias string) string { return alias + " AS " + Ident(k.Name) },
-		func(m Measure, alias string) string { return m.Call.Merge(alias) + " AS " + Ident(m.Name) })
+		func(m Measure, alias string) string { return m.result(alias) + " AS " + Ident(m.Name) })
 }
 
 // AggregateComment begins the comment of everything that is made for aggregates, by which it is found again.

@@ -61,7 +61,7 @@ func goldenAggregates(t *testing.T, table *Table) []*Aggregate {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return Measure{Column{Name: name, Type: Type{Name: result}}, call, state}
+		return Measure{Column: Column{Name: name, Type: Type{Name: result}}, Call: call, State: state}
 	}
 	count := measure("n`", "count()", "UInt64", "AggregateFunction(count)")
 	if table.prefix != ownPrefix {

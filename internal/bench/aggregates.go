@@ -242,26 +242,32 @@ func (b *aggregateBench) merge(ctx context.Context, a *sql.Aggregate) error {
 	return b.publish(ctx, step)
 }
 
-// byHand makes what people make without tidemark: an AggregatingMergeTree for each aggregate, wholly merged; and, for the
-// sizes, one with the chunk added to its key.
+// byHand makes what people make without tidemark: an AggregatingMergeTree of states for each aggregate, wholly merged; and,
+// for the sizes, one with the chunk added to its key.
 func (b *aggregateBench) byHand(ctx context.Context) error {
-	for _, a := range b.declared {
-		var columns []string
-		for _, c := range a.StoredColumns() {
-			columns = append(columns, sql.Ident(c.Name)+" "+c.Type.Name)
+	for _, c := range measured {
+		var keys, selected []string
+		for _, k := range c.By {
+			keys = append(keys, k.Name)
+			selected = append(selected, k.Expr+" AS "+k.Name)
 		}
-		keys := strings.Join(a.KeyNames(), ", ")
+		for _, m := range c.Measures {
+			call, err := sql.ParseCall(m.Expr)
+			if err != nil {
+				return fmt.Errorf("measure %s: %w", m.Name, err)
+			}
+			selected = append(selected, call.State()+" AS "+m.Name)
+		}
 		where := "1"
-		if a.Where != "" {
-			where = a.Where
+		if c.Where != "" {
+			where = c.Where
 		}
+		key, list := strings.Join(keys, ", "), strings.Join(selected, ", ")
 		for _, text := range []string{
-			fmt.Sprintf("CREATE TABLE bench.hand_%s (%s) ENGINE = AggregatingMergeTree ORDER BY (%s)", a.Name, strings.Join(columns, ", "), keys),
-			fmt.Sprintf("INSERT INTO bench.hand_%s SELECT %s FROM bench.sales WHERE %s GROUP BY %s", a.Name, a.Compute(), where, a.KeyAliases()),
-			fmt.Sprintf("OPTIMIZE TABLE bench.hand_%s FINAL", a.Name),
-			fmt.Sprintf("CREATE TABLE bench.chunked_%s (%s, _chunk UInt64) ENGINE = AggregatingMergeTree ORDER BY (%s, _chunk)", a.Name, strings.Join(columns, ", "), keys),
-			fmt.Sprintf("INSERT INTO bench.chunked_%s SELECT %s, _chunk FROM bench_tidemark.sales_historic WHERE %s GROUP BY %s, _chunk", a.Name, a.Compute(), where, a.KeyAliases()),
-			fmt.Sprintf("OPTIMIZE TABLE bench.chunked_%s FINAL", a.Name),
+			fmt.Sprintf("CREATE TABLE bench.hand_%s ENGINE = AggregatingMergeTree ORDER BY (%s) AS SELECT %s FROM bench.sales WHERE %s GROUP BY %[2]s", c.Name, key, list, where),
+			fmt.Sprintf("OPTIMIZE TABLE bench.hand_%s FINAL", c.Name),
+			fmt.Sprintf("CREATE TABLE bench.chunked_%s ENGINE = AggregatingMergeTree ORDER BY (%s, _chunk) AS SELECT %s, _chunk FROM bench_tidemark.sales_historic WHERE %s GROUP BY %[2]s, _chunk", c.Name, key, list, where),
+			fmt.Sprintf("OPTIMIZE TABLE bench.chunked_%s FINAL", c.Name),
 		} {
 			if err := b.db.Exec(ctx, sql.Statement{Name: "by hand", Text: text}, nil); err != nil {
 				return err

@@ -4,7 +4,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`by_minute_rt`
     `minute` DateTime('UTC') CODEC(Delta, LZ4),
     `price` Decimal(12, 2),
     `p90` AggregateFunction(quantileExact(0.9), Decimal(12, 2)),
-    `n\x60` AggregateFunction(count),
+    `n\x60` UInt64,
     `_chunk` UInt64
 )
 ENGINE = MergeTree
@@ -19,7 +19,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`by_minute_historic`
     `minute` DateTime('UTC') CODEC(Delta, LZ4),
     `price` Decimal(12, 2),
     `p90` AggregateFunction(quantileExact(0.9), Decimal(12, 2)),
-    `n\x60` AggregateFunction(count),
+    `n\x60` UInt64,
     `_chunk` UInt64
 )
 ENGINE = MergeTree
@@ -39,10 +39,10 @@ CREATE OR REPLACE VIEW `shop`.`by_minute`
 SQL SECURITY INVOKER
 AS
 SELECT defaultValueOfTypeName('DateTime(\'UTC\')') AS `minute`, defaultValueOfTypeName('Decimal(12, 2)') AS `price`, defaultValueOfTypeName('Decimal(12, 2)') AS `p90`, defaultValueOfTypeName('UInt64') AS `n\x60` FROM system.one
-WHERE throwIf(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).6)['by_minute'].definition != '4734cf9f3aaa1429', 'tidemark: aggregate by_minute is not computed yet; tidemark status shows its progress')
+WHERE throwIf(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).6)['by_minute'].definition != '8cf5ee577d786cad', 'tidemark: aggregate by_minute is not computed yet; tidemark status shows its progress')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
-SELECT `_key_0` AS `minute`, `_key_1` AS `price`, quantileExactMerge(0.9)(`_state_0`) AS `p90`, countMerge(`_state_1`) AS `n\x60`
+SELECT `_key_0` AS `minute`, `_key_1` AS `price`, quantileExactMerge(0.9)(`_state_0`) AS `p90`, sum(`_state_1`) AS `n\x60`
 FROM
 (
     SELECT `minute` AS `_key_0`, `price` AS `_key_1`, `p90` AS `_state_0`, `n\x60` AS `_state_1` FROM `shop_tidemark`.`by_minute_historic`
@@ -51,7 +51,7 @@ FROM
     SELECT `minute` AS `_key_0`, `price` AS `_key_1`, `p90` AS `_state_0`, `n\x60` AS `_state_1` FROM `shop_tidemark`.`by_minute_rt`
     WHERE indexHint(`_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late))
     UNION ALL
-    SELECT toStartOfMinute(created_at) AS `_key_0`, price AS `_key_1`, quantileExactState(0.9)(price) AS `_state_0`, countState() AS `_state_1` FROM `shop_tidemark`.`composite_historic`
+    SELECT toStartOfMinute(created_at) AS `_key_0`, price AS `_key_1`, quantileExactState(0.9)(price) AS `_state_0`, count() AS `_state_1` FROM `shop_tidemark`.`composite_historic`
     WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty)
         AND (`_chunk`, identity(`day`), `id`) NOT IN (SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks)
         AND (price != 'x')
@@ -79,28 +79,28 @@ COMMENT 'tidemark: aggregate by_minute of public.composite';
 
 -- insert_states
 INSERT INTO `shop_tidemark`.`by_minute_rt` (`minute`, `price`, `p90`, `n\x60`, `_chunk`)
-SELECT toStartOfMinute(created_at) AS `_key_0`, price AS `_key_1`, quantileExactState(0.9)(price) AS `_state_0`, countState() AS `_state_1`, {chunk:UInt64} FROM `shop_tidemark`.`composite_rt`
+SELECT toStartOfMinute(created_at) AS `_key_0`, price AS `_key_1`, quantileExactState(0.9)(price) AS `_state_0`, count() AS `_state_1`, {chunk:UInt64} FROM `shop_tidemark`.`composite_rt`
 WHERE indexHint(`_chunk` = {chunk:UInt64})
     AND (price != 'x')
 GROUP BY `_key_0`, `_key_1`;
 
 -- insert_states
 INSERT INTO `shop_tidemark`.`by_minute_rt` (`minute`, `price`, `p90`, `n\x60`, `_chunk`)
-SELECT toStartOfMinute(created_at) AS `_key_0`, price AS `_key_1`, quantileExactState(0.9)(price) AS `_state_0`, countState() AS `_state_1`, {chunk:UInt64} FROM `shop_tidemark`.`composite_late`
+SELECT toStartOfMinute(created_at) AS `_key_0`, price AS `_key_1`, quantileExactState(0.9)(price) AS `_state_0`, count() AS `_state_1`, {chunk:UInt64} FROM `shop_tidemark`.`composite_late`
 WHERE indexHint(`_chunk` = {chunk:UInt64})
     AND (price != 'x')
 GROUP BY `_key_0`, `_key_1`;
 
 -- insert_states
 INSERT INTO `shop_tidemark`.`by_minute_historic` (`minute`, `price`, `p90`, `n\x60`, `_chunk`)
-SELECT toStartOfMinute(created_at) AS `_key_0`, price AS `_key_1`, quantileExactState(0.9)(price) AS `_state_0`, countState() AS `_state_1`, {chunk:UInt64} FROM `shop_tidemark`.`composite_historic`
+SELECT toStartOfMinute(created_at) AS `_key_0`, price AS `_key_1`, quantileExactState(0.9)(price) AS `_state_0`, count() AS `_state_1`, {chunk:UInt64} FROM `shop_tidemark`.`composite_historic`
 WHERE indexHint(`_chunk` = {chunk:UInt64})
     AND (price != 'x')
 GROUP BY `_key_0`, `_key_1`;
 
 -- merge_states
 INSERT INTO `shop_tidemark`.`by_minute_historic` (`minute`, `price`, `p90`, `n\x60`, `_chunk`)
-SELECT `_key_0`, `_key_1`, quantileExactMergeState(0.9)(`_state_0`), countMergeState(`_state_1`), {to:UInt64}
+SELECT `_key_0`, `_key_1`, quantileExactMergeState(0.9)(`_state_0`), sum(`_state_1`), {to:UInt64}
 FROM
 (
     SELECT `minute` AS `_key_0`, `price` AS `_key_1`, `p90` AS `_state_0`, `n\x60` AS `_state_1` FROM `shop_tidemark`.`by_minute_historic`
@@ -127,7 +127,7 @@ DROP TABLE IF EXISTS `shop_tidemark`.`by_minute_historic` SYNC;
 -- create_states
 CREATE TABLE IF NOT EXISTS `shop_tidemark`.`in\x60all\x27_rt`
 (
-    `n\x60` AggregateFunction(count),
+    `n\x60` UInt64,
     `_chunk` UInt64
 )
 ENGINE = MergeTree
@@ -139,7 +139,7 @@ COMMENT 'tidemark: aggregate in`all\' of public.composite';
 -- create_states
 CREATE TABLE IF NOT EXISTS `shop_tidemark`.`in\x60all\x27_historic`
 (
-    `n\x60` AggregateFunction(count),
+    `n\x60` UInt64,
     `_chunk` UInt64
 )
 ENGINE = MergeTree
@@ -156,10 +156,10 @@ CREATE OR REPLACE VIEW `shop`.`in\x60all\x27`
 SQL SECURITY INVOKER
 AS
 SELECT defaultValueOfTypeName('UInt64') AS `n\x60` FROM system.one
-WHERE throwIf(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).6)['in`all\''].definition != 'ce334e40df84e5fc', 'tidemark: aggregate in`all\' is not computed yet; tidemark status shows its progress')
+WHERE throwIf(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).6)['in`all\''].definition != '46940456f43b9c8b', 'tidemark: aggregate in`all\' is not computed yet; tidemark status shows its progress')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
-SELECT countMerge(`_state_0`) AS `n\x60`
+SELECT sum(`_state_0`) AS `n\x60`
 FROM
 (
     SELECT `n\x60` AS `_state_0` FROM `shop_tidemark`.`in\x60all\x27_historic`
@@ -168,7 +168,7 @@ FROM
     SELECT `n\x60` AS `_state_0` FROM `shop_tidemark`.`in\x60all\x27_rt`
     WHERE indexHint(`_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late))
     UNION ALL
-    SELECT countState() AS `_state_0` FROM `shop_tidemark`.`composite_historic`
+    SELECT count() AS `_state_0` FROM `shop_tidemark`.`composite_historic`
     WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty)
         AND (`_chunk`, identity(`day`), `id`) NOT IN (SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks)
 )
@@ -193,22 +193,22 @@ COMMENT 'tidemark: aggregate in`all\' of public.composite';
 
 -- insert_states
 INSERT INTO `shop_tidemark`.`in\x60all\x27_rt` (`n\x60`, `_chunk`)
-SELECT countState() AS `_state_0`, {chunk:UInt64} FROM `shop_tidemark`.`composite_rt`
+SELECT count() AS `_state_0`, {chunk:UInt64} FROM `shop_tidemark`.`composite_rt`
 WHERE indexHint(`_chunk` = {chunk:UInt64});
 
 -- insert_states
 INSERT INTO `shop_tidemark`.`in\x60all\x27_rt` (`n\x60`, `_chunk`)
-SELECT countState() AS `_state_0`, {chunk:UInt64} FROM `shop_tidemark`.`composite_late`
+SELECT count() AS `_state_0`, {chunk:UInt64} FROM `shop_tidemark`.`composite_late`
 WHERE indexHint(`_chunk` = {chunk:UInt64});
 
 -- insert_states
 INSERT INTO `shop_tidemark`.`in\x60all\x27_historic` (`n\x60`, `_chunk`)
-SELECT countState() AS `_state_0`, {chunk:UInt64} FROM `shop_tidemark`.`composite_historic`
+SELECT count() AS `_state_0`, {chunk:UInt64} FROM `shop_tidemark`.`composite_historic`
 WHERE indexHint(`_chunk` = {chunk:UInt64});
 
 -- merge_states
 INSERT INTO `shop_tidemark`.`in\x60all\x27_historic` (`n\x60`, `_chunk`)
-SELECT countMergeState(`_state_0`), {to:UInt64}
+SELECT sum(`_state_0`), {to:UInt64}
 FROM
 (
     SELECT `n\x60` AS `_state_0` FROM `shop_tidemark`.`in\x60all\x27_historic`
