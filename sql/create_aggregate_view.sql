@@ -21,7 +21,7 @@ FROM
 {{- if not .Table.Keyless}}
     UNION ALL
     SELECT {{.Compute}} FROM {{.Table.Historic}}
-    WHERE indexHint(`_chunk` IN {{state}}.dirty)
+    WHERE notEmpty({{state}}.dirty) AND indexHint(`_chunk` IN {{state}}.dirty)
         AND (`_chunk`, {{hidden .Table.Key}}) NOT IN (SELECT `_of`, {{idents .Table.Key}} FROM {{.Table.Masks}} WHERE `_chunk` IN {{state}}.masks)
 {{- if .Where}}
         AND ({{.Where}})
@@ -46,9 +46,9 @@ FROM
         SELECT count() AS n FROM {{.RT}} WHERE `_chunk` IN arrayConcat({{state}}.rt, {{state}}.late)
 {{- if not .Table.Keyless}}
         UNION ALL
-        SELECT count() AS n FROM {{.Table.Historic}} WHERE `_chunk` IN {{state}}.dirty
+        SELECT count() AS n FROM {{.Table.Historic}} WHERE notEmpty({{state}}.dirty) AND `_chunk` IN {{state}}.dirty
         UNION ALL
-        SELECT count() AS n FROM {{.Table.Masks}} WHERE `_chunk` IN {{state}}.masks
+        SELECT count() AS n FROM {{.Table.Masks}} WHERE notEmpty({{state}}.masks) AND `_chunk` IN {{state}}.masks
 {{- end}}
     )
 )

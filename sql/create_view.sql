@@ -15,13 +15,13 @@ WHERE indexHint(`_chunk` IN {{state}}.clean)
 {{- if not .Keyless}}
 UNION ALL
 SELECT {{columns .Columns}} FROM {{.Historic}}
-WHERE indexHint(`_chunk` IN {{state}}.dirty)
+WHERE notEmpty({{state}}.dirty) AND indexHint(`_chunk` IN {{state}}.dirty)
     AND (`_chunk`, {{hidden .Key}}) NOT IN (SELECT `_of`, {{idents .Key}} FROM {{.Masks}} WHERE `_chunk` IN {{state}}.masks)
 {{- end}}
 {{- if not .Mirrored}}
 UNION ALL
 SELECT {{columns .Columns}} FROM {{.Late}}
-WHERE indexHint(`_chunk` IN {{state}}.late)
+WHERE notEmpty({{state}}.late) AND indexHint(`_chunk` IN {{state}}.late)
 {{- end}}
 UNION ALL
 SELECT {{columns .Columns}} FROM {{.RT}}
@@ -36,11 +36,11 @@ FROM
         SELECT count() AS n FROM {{.Historic}} WHERE `_chunk` IN {{if .Keyless}}{{state}}.clean{{else}}arrayConcat({{state}}.clean, {{state}}.dirty){{end}}
         UNION ALL
 {{- if not .Keyless}}
-        SELECT count() AS n FROM {{.Masks}} WHERE `_chunk` IN {{state}}.masks
+        SELECT count() AS n FROM {{.Masks}} WHERE notEmpty({{state}}.masks) AND `_chunk` IN {{state}}.masks
         UNION ALL
 {{- end}}
 {{- if not .Mirrored}}
-        SELECT count() AS n FROM {{.Late}} WHERE `_chunk` IN {{state}}.late
+        SELECT count() AS n FROM {{.Late}} WHERE notEmpty({{state}}.late) AND `_chunk` IN {{state}}.late
         UNION ALL
 {{- end}}
         SELECT count() AS n FROM {{.RT}} WHERE `_chunk` IN {{state}}.rt

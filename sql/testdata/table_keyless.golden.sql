@@ -93,7 +93,7 @@ SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_historic`
 WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean)
 UNION ALL
 SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_late`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late)
+WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late) AND indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late)
 UNION ALL
 SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_rt`
 WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt)
@@ -106,7 +106,7 @@ FROM
     (
         SELECT count() AS n FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late
+        SELECT count() AS n FROM `shop_tidemark`.`keyless_late` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late) AND `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late
         UNION ALL
         SELECT count() AS n FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt
     )

@@ -90,11 +90,11 @@ SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_historic`
 WHERE indexHint(`___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].clean)
 UNION ALL
 SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_historic`
-WHERE indexHint(`___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].dirty)
+WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].dirty) AND indexHint(`___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].dirty)
     AND (`___chunk`, identity(`_chunk`)) NOT IN (SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].masks)
 UNION ALL
 SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_late`
-WHERE indexHint(`___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].late)
+WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].late) AND indexHint(`___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].late)
 UNION ALL
 SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_rt`
 WHERE indexHint(`___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].rt)
@@ -107,9 +107,9 @@ FROM
     (
         SELECT count() AS n FROM `shop_tidemark`.`own_historic` WHERE `___chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].dirty)
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].masks
+        SELECT count() AS n FROM `shop_tidemark`.`own_masks` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].masks) AND `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].masks
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`own_late` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].late
+        SELECT count() AS n FROM `shop_tidemark`.`own_late` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].late) AND `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].late
         UNION ALL
         SELECT count() AS n FROM `shop_tidemark`.`own_rt` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].rt
     )

@@ -96,11 +96,11 @@ SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`sal
 WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].clean)
 UNION ALL
 SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`sales_historic`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].dirty)
+WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].dirty) AND indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].dirty)
     AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`sales_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].masks)
 UNION ALL
 SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`sales_late`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].late)
+WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].late) AND indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].late)
 UNION ALL
 SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`sales_rt`
 WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].rt)
@@ -113,9 +113,9 @@ FROM
     (
         SELECT count() AS n FROM `shop_tidemark`.`sales_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].dirty)
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`sales_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].masks
+        SELECT count() AS n FROM `shop_tidemark`.`sales_masks` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].masks) AND `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].masks
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`sales_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].late
+        SELECT count() AS n FROM `shop_tidemark`.`sales_late` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].late) AND `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].late
         UNION ALL
         SELECT count() AS n FROM `shop_tidemark`.`sales_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].rt
     )

@@ -85,7 +85,7 @@ SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_historic`
 WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean)
 UNION ALL
 SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_historic`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty)
+WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty) AND indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty)
     AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks)
 UNION ALL
 SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_rt`
@@ -99,7 +99,7 @@ FROM
     (
         SELECT count() AS n FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty)
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks
+        SELECT count() AS n FROM `shop_tidemark`.`stores_masks` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks) AND `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks
         UNION ALL
         SELECT count() AS n FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt
     )
