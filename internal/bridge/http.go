@@ -36,8 +36,7 @@ func (b *Bridge) serve(ctx context.Context) (stop func(), err error) {
 	for _, kind := range []jobKind{jobRoll, jobResync, jobVerify} {
 		mux.HandleFunc("POST /jobs/"+string(kind), authorized(token, oneAtATime(b.jobHandler(kind))))
 	}
-	// A page of another site, open in a browser on this machine, must not start jobs.
-	server := &http.Server{Handler: http.NewCrossOriginProtection().Handler(mux), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: guarded(mux), ReadHeaderTimeout: 5 * time.Second}
 	done := make(chan struct{})
 	go func() { // ends with Shutdown, awaited by stop
 		defer close(done)
@@ -54,6 +53,9 @@ func (b *Bridge) serve(ctx context.Context) (stop func(), err error) {
 		<-done
 	}, nil
 }
+
+// guarded refuses what a page of another site asks, open in a browser on this machine: it must not start jobs.
+func guarded(h http.Handler) http.Handler { return http.NewCrossOriginProtection().Handler(h) }
 
 func readToken(file string) (string, error) {
 	if file == "" {

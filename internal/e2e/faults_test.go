@@ -14,6 +14,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/tidemark-db/tidemark/internal/rig"
 )
@@ -69,7 +70,7 @@ func kindOfPoint(p rig.Point) int {
 // actors is how many bridges are held at a time: each at a point of its own when a server is killed under all of them.
 const actors = 6
 
-const faultSettings = "tick: 50ms\nrt_window: 4s\nsplit_step: 1s\nschedule: {roll: \"@every 1s\", resync: \"@every 24h\"}"
+const faultSettings = "tick: 250ms\nrt_window: 4s\nsplit_step: 1s\nschedule: {roll: \"@every 1s\", resync: \"@every 24h\"}"
 
 // TestFaults holds bridges at every failpoint, before and after, and there kills the bridge, ClickHouse or PostgreSQL
 // with SIGKILL, or pauses the bridge until a standby has overtaken it and then lets it go on. Readers go on all the while.
@@ -175,12 +176,17 @@ func (st *stage) round(points []rig.Point, fault func(*stage, []*actor)) {
 		}
 		held = append(held, a)
 	}
+	var group errgroup.Group
 	for i, a := range held {
-		if err := a.awaitHeld(points[i]); err != nil {
-			st.t.Fatalf("%s: %v\n%s", points[i], err, a.Log())
-		}
-		a.writer.rest()
+		group.Go(func() error {
+			defer a.writer.rest()
+			if err := a.awaitHeld(points[i]); err != nil {
+				return fmt.Errorf("%s: %w\n%s", points[i], err, a.Log())
+			}
+			return nil
+		})
 	}
+	st.must(group.Wait())
 	began := time.Now()
 	fault(st, held)
 	for _, a := range held {
@@ -209,7 +215,9 @@ func (a *actor) awaitHeld(at rig.Point) error {
 		return a.puppet.Await(holdPatience)
 	}
 	for range int(holdPatience / foldStep) {
-		a.must(a.puppet.Resync(fromSource))
+		if err := a.puppet.Resync(fromSource); err != nil {
+			return err
+		}
 		if err := a.puppet.Await(foldStep); !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
@@ -452,7 +460,7 @@ type witness struct {
 }
 
 // witnessStep is the time between two reads.
-const witnessStep = 300 * time.Millisecond
+const witnessStep = time.Second
 
 func (r *auditRig) startWitness() *witness {
 	r.t.Helper()
