@@ -16,5 +16,5 @@ CREATE TABLE IF NOT EXISTS {{.SplitDate}}
 ENGINE = MergeTree
 PARTITION BY intDiv(`epoch`, 64)
 ORDER BY (`term`, `epoch`)
-SETTINGS {{durable}}
+SETTINGS {{durable}}, index_granularity = 1
 COMMENT 'tidemark: the marks; the newest (term, epoch) is the state that every query sees'

@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS `shop`.`split_date`
 ENGINE = MergeTree
 PARTITION BY intDiv(`epoch`, 64)
 ORDER BY (`term`, `epoch`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, index_granularity = 1
 COMMENT 'tidemark: the marks; the newest (term, epoch) is the state that every query sees';
 
 -- create_split_date_log
