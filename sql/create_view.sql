@@ -47,3 +47,4 @@ FROM
     )
 )
 WHERE `_outlived` = 1
+COMMENT {{literal .Comment}}

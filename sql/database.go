@@ -95,6 +95,10 @@ func (d Database) render(file string) Statement { return render(d, file, d) }
 // FindTable returns the statement that counts tables of a name: 0 or 1. Parameters: database, name.
 func (d Database) FindTable() Statement { return d.render("find_table.sql") }
 
+// ListForeign returns the statement that lists what has one of our names and is not ours: name, engine. Parameters:
+// database, names.
+func (d Database) ListForeign() Statement { return d.render("list_foreign.sql") }
+
 // FindDatabase returns the statement that reads a database's engine, if there is such a database. Parameter: name.
 func (d Database) FindDatabase() Statement { return d.render("find_database.sql") }
 

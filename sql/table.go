@@ -212,6 +212,9 @@ func names(cols []Column) []string {
 // name is the key of the table in the mark.
 func (t *Table) name() string { return t.Name }
 
+// Comment says in ClickHouse whose view it is: what has no comment of ours is never replaced (ListForeign).
+func (t *Table) Comment() string { return "tidemark: view of " + t.Source }
+
 // NotYet and Outlived are the messages of the view's first and last branch.
 func (t *Table) NotYet() string {
 	return "tidemark: " + t.Source + " is not loaded yet, or held until it can be loaded again; tidemark status shows its progress"

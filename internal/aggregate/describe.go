@@ -125,7 +125,7 @@ func (d *describer) acceptable(where, expr string) bool {
 		return false
 	}
 	var changing []string
-	err := d.db.Query(d.ctx, d.db.Database().ListChangingFunctions(), warehouse.Params{"names": quoted(sql.Functions(expr))}, func(r warehouse.Rows) error {
+	err := d.db.Query(d.ctx, d.db.Database().ListChangingFunctions(), warehouse.Params{"names": warehouse.Texts(sql.Functions(expr))}, func(r warehouse.Rows) error {
 		var name string
 		err := r.Scan(&name)
 		changing = append(changing, name)
@@ -139,14 +139,6 @@ func (d *describer) acceptable(where, expr string) bool {
 			fmt.Errorf("the result of %s is not determined by the row", strings.Join(changing, ", ")))
 	}
 	return err == nil && len(changing) == 0
-}
-
-func quoted(names []string) string {
-	out := make([]string, len(names))
-	for i, n := range names {
-		out[i] = sql.Literal(n)
-	}
-	return "[" + strings.Join(out, ",") + "]"
 }
 
 // describe returns the types of what an expression gives.

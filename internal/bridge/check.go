@@ -176,6 +176,9 @@ func (f *findings) aggregates(ctx context.Context, cfg *config.Config, plans []p
 	if err := planAggregates(ctx, db, plans); err != nil {
 		f.fail("aggregates", err)
 	}
+	if err := checkNames(ctx, db, plans); err != nil {
+		f.fail("ClickHouse", err)
+	}
 	for _, p := range plans {
 		for _, a := range p.aggregates {
 			f.add(OK, p.sql.Source, fmt.Sprintf("aggregate %s: keys %v, measures %v", a.Name, a.KeyNames(), a.MeasureNames()), "")

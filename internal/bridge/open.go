@@ -292,6 +292,9 @@ func (s *session) plan(ctx context.Context) error {
 	if err := planAggregates(ctx, s.db, plans); err != nil {
 		return err
 	}
+	if err := checkNames(ctx, s.db, plans); err != nil {
+		return err
+	}
 	for _, p := range plans {
 		window, err := rtwindow.NewWindow(s.db, p.sql, s.nextChunk)
 		if err != nil {

@@ -93,6 +93,27 @@ const users = `<clickhouse><profiles><default/></profiles><quotas><default/></qu
 		<grants><query>GRANT SELECT, INSERT, CREATE TABLE, CREATE VIEW, DROP VIEW, ALTER DELETE, KILL QUERY, DROP TABLE ON *.*</query></grants></writer>
 </users></clickhouse>`
 
+// TestTakenNames leaves tables and views of others alone that have the names of ours.
+func TestTakenNames(t *testing.T) {
+	t.Parallel()
+	b := newBadRig(t)
+	for _, statement := range []string{
+		"CREATE DATABASE " + b.Name,
+		"CREATE TABLE " + b.Name + ".sales (id Int64) ENGINE = MergeTree ORDER BY id",
+		"INSERT INTO " + b.Name + ".sales VALUES (7)",
+		"CREATE VIEW " + b.Name + ".split_date_current AS SELECT 1 AS one COMMENT 'of somebody'",
+	} {
+		if err := b.CH.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.refused(t, badCase{"", nil, 1, [][]string{{"`.`sales`", "MergeTree", "RENAME TABLE"}, {"`.`split_date_current`", "View", "RENAME TABLE"}}, nil})
+	var sum int64
+	if err := b.CH.QueryRow(t.Context(), "SELECT sum(id) + sum(one) FROM "+b.Name+".sales, "+b.Name+".split_date_current").Scan(&sum); err != nil || sum != 8 {
+		t.Errorf("they hold %d, %v", sum, err)
+	}
+}
+
 // TestBadClickHouse has a ClickHouse of its own with users that lack rights.
 func TestBadClickHouse(t *testing.T) {
 	t.Parallel()

@@ -141,6 +141,15 @@ func Array[T ~uint64](items []T) string {
 	return b.String()
 }
 
+// Texts renders an Array(String) parameter.
+func Texts(items []string) string {
+	quoted := make([]string, len(items))
+	for i, v := range items {
+		quoted[i] = sql.Literal(v)
+	}
+	return "[" + strings.Join(quoted, ",") + "]"
+}
+
 // OnProgress returns a context whose statements report the rows that the server has read since the last report.
 func OnProgress(ctx context.Context, report func(rows int64)) context.Context {
 	return clickhouse.Context(ctx, clickhouse.WithProgress(func(p *clickhouse.Progress) { report(int64(p.Rows)) }))

@@ -167,6 +167,11 @@ ALTER TABLE `sh\x60op\x27\x5c`.`split_date` DROP PARTITION ID '0';
 -- find_table
 SELECT count() FROM system.tables WHERE `database` = {database:String} AND `name` = {name:String};
 
+-- list_foreign
+SELECT `name`, `engine` FROM system.tables
+WHERE `database` = {database:String} AND has({names:Array(String)}, `name`) AND NOT startsWith(`comment`, 'tidemark: ')
+ORDER BY `name`;
+
 -- find_database
 SELECT `engine` FROM system.databases WHERE `name` = {name:String};
 

@@ -116,7 +116,8 @@ FROM
         SELECT count() AS n FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt
     )
 )
-WHERE `_outlived` = 1;
+WHERE `_outlived` = 1
+COMMENT 'tidemark: view of public.composite';
 
 -- insert_changes
 INSERT INTO `shop_tidemark`.`composite_changes`(`id`, `day`, `price`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`);

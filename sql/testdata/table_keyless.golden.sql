@@ -111,7 +111,8 @@ FROM
         SELECT count() AS n FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt
     )
 )
-WHERE `_outlived` = 1;
+WHERE `_outlived` = 1
+COMMENT 'tidemark: view of public.keyless';
 
 -- insert_changes
 INSERT INTO `shop_tidemark`.`keyless_changes`(`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`);

@@ -114,7 +114,8 @@ FROM
         SELECT count() AS n FROM `shop_tidemark`.`own_rt` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].rt
     )
 )
-WHERE `___outlived` = 1;
+WHERE `___outlived` = 1
+COMMENT 'tidemark: view of public.own';
 
 -- insert_changes
 INSERT INTO `shop_tidemark`.`own_changes`(`_chunk`, `__source_7`, `created_at`, `___chunk`, `___lsn`, `___ordinal`, `___insert`, `___live`);

@@ -120,7 +120,8 @@ FROM
         SELECT count() AS n FROM `shop_tidemark`.`sales_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].rt
     )
 )
-WHERE `_outlived` = 1;
+WHERE `_outlived` = 1
+COMMENT 'tidemark: view of public.sales';
 
 -- insert_changes
 INSERT INTO `shop_tidemark`.`sales_changes`(`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`);

@@ -104,7 +104,8 @@ FROM
         SELECT count() AS n FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt
     )
 )
-WHERE `_outlived` = 1;
+WHERE `_outlived` = 1
+COMMENT 'tidemark: view of we`ird.stores';
 
 -- insert_changes
 INSERT INTO `shop_tidemark`.`stores_changes`(`id`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`);
