@@ -29,7 +29,7 @@ unit:
 	go test -race -p 2 -timeout $(TIMEOUT) -skip '$(LONG)' ./...
 
 # What takes minutes each. With the rest it would be more than an hour on two cores.
-LONG = ^Test(Faults|StoppedClickHouse|Stalls|Standby|Identities|Names|Model|SourceLost|Aggregates)$$
+LONG = ^Test(Faults|Partitions|StoppedClickHouse|Stalls|Standby|Identities|Names|Model|SourceLost|Aggregates)$$
 long:
 	go test -race -timeout 90m -run '$(LONG)' ./internal/e2e
 

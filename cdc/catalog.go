@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -54,9 +55,10 @@ type Table struct {
 	EstimatedRows int64 // by the planner's statistics; -1 when never analysed
 	Pages         int64
 	Partitioned   bool
-	RowFilter     string // the publication's WHERE, "" if none
-	RowSecurity   bool   // row-level security hides rows from this role
-	CanSelect     bool   // this role may read the published columns
+	Leaves        []string // FullNames under which the publication sends the rows of a partitioned table; none: under its own
+	RowFilter     string   // the publication's WHERE, "" if none
+	RowSecurity   bool     // row-level security hides rows from this role
+	CanSelect     bool     // this role may read the published columns
 }
 
 // FullName is the FullName of the table's schema and name.
@@ -99,7 +101,8 @@ func noPublication(name string, tables []string) error {
 		"source.publication: %w: %q", ErrNoPublication, name)
 }
 
-// ReadCatalog returns every table of the publication, ordered by schema and name.
+// ReadCatalog returns every table of the publication, ordered by schema and name. Where the publication sends the rows of a
+// partitioned table under the names of its leaves, it returns that table too.
 func ReadCatalog(ctx context.Context, conn *pgx.Conn, publication string) ([]Table, error) {
 	if _, err := ReadPublication(ctx, conn, publication); err != nil {
 		return nil, err
@@ -119,21 +122,36 @@ func readTables(ctx context.Context, conn *pgx.Conn, publication string) ([]Tabl
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (Table, error) {
+	leaves := map[uint32][]uint32{}
+	tables, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Table, error) {
 		var t Table
+		var of []uint32
 		err := row.Scan(&t.OID, &t.Schema, &t.Name, &t.ReplicaIdentity, &t.Partitioned, &t.EstimatedRows, &t.Pages,
-			&t.Key, &t.KeyDeferrable, &t.RowFilter, &t.RowSecurity, &t.CanSelect)
+			&t.Key, &t.KeyDeferrable, &t.RowFilter, &of, &t.RowSecurity, &t.CanSelect)
+		leaves[t.OID] = of
 		return t, err
 	})
+	for i := range tables {
+		for _, leaf := range tables {
+			if slices.Contains(leaves[tables[i].OID], leaf.OID) {
+				tables[i].Leaves = append(tables[i].Leaves, leaf.FullName())
+			}
+		}
+	}
+	return tables, err
 }
 
 // readColumns fills in the columns of tables.
 func readColumns(ctx context.Context, conn *pgx.Conn, publication string, tables []Table) error {
 	byOID := make(map[uint32]*Table, len(tables))
+	var roots []uint32
 	for i := range tables {
 		byOID[tables[i].OID] = &tables[i]
+		if len(tables[i].Leaves) > 0 {
+			roots = append(roots, tables[i].OID)
+		}
 	}
-	rows, err := conn.Query(ctx, query("published_columns"), publication)
+	rows, err := conn.Query(ctx, query("published_columns"), publication, roots)
 	if err != nil {
 		return err
 	}
@@ -148,7 +166,21 @@ func readColumns(ctx context.Context, conn *pgx.Conn, publication string, tables
 		}
 		return nil
 	})
+	onlyCommon(tables)
 	return err
+}
+
+// onlyCommon leaves to a table that is sent under the names of its leaves the columns that all of them publish.
+func onlyCommon(tables []Table) {
+	for i := range tables {
+		root := &tables[i]
+		for _, leaf := range tables {
+			if slices.Contains(root.Leaves, leaf.FullName()) {
+				names := leaf.ColumnNames()
+				root.Columns = slices.DeleteFunc(root.Columns, func(c Column) bool { return !slices.Contains(names, c.Name) })
+			}
+		}
+	}
 }
 
 // CreatePublication returns the statement that publishes the tables, given by their FullName.

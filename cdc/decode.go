@@ -137,7 +137,7 @@ func (d *decoder) commit(body []byte) error {
 	return nil
 }
 
-// step starts the event of a change, and the transaction's Begin before its first. False: the change is skipped.
+// step starts the event of a change. False: the change is skipped.
 func (d *decoder) step(kind EventKind) (Event, bool, error) {
 	if !d.tx.open {
 		return Event{}, false, fmt.Errorf("%s outside a transaction", kind)
@@ -257,6 +257,9 @@ func (d *decoder) relation(body []byte) error {
 	}
 	if !d.relations[rel.OID].equal(rel) {
 		d.relations[rel.OID] = rel
+	}
+	if d.tx.open && !d.tx.skip {
+		d.add(Event{Kind: Describe, LSN: d.tx.commit, Time: d.tx.time, Relation: d.relations[rel.OID]})
 	}
 	return nil
 }

@@ -37,10 +37,10 @@ func TestDecode(t *testing.T) {
 		}
 	}
 	events := d.take().Events
-	if got := showAll(events[1:5]); got != "I 1|?\nU {1|?} → 1|?\nD 1|? →\nT t" {
+	if got := showAll(events[2:6]); got != "I 1|?\nU {1|?} → 1|?\nD 1|? →\nT t" {
 		t.Error(got)
 	}
-	if events[5].Kind != Commit || events[5].LSN != 120 || events[0].LSN != 100 || events[4].Ordinal != 4 {
+	if events[6].Kind != Commit || events[6].LSN != 120 || events[0].Kind != Describe || events[1].LSN != 100 || events[5].Ordinal != 4 {
 		t.Errorf("%+v", events)
 	}
 }
@@ -67,7 +67,7 @@ func TestDecodeEmptyTransactionIsProgress(t *testing.T) {
 	}
 	d.keepalive(119, time.Now())
 	d.keepalive(130, time.Now())
-	if events := d.take().Events; len(events) != 1 || events[0].Kind != Progress || events[0].LSN != 130 {
+	if events := d.take().Events; len(events) != 2 || events[0].Kind != Describe || events[1].Kind != Progress || events[1].LSN != 130 {
 		t.Errorf("%+v", events)
 	}
 }

@@ -62,12 +62,14 @@ const (
 // EventKind says what an Event is.
 type EventKind byte
 
-// The kinds of events. A transaction is one Begin, one or more Change and Truncate, one Commit, nothing in between.
-// Progress stands only between transactions.
+// The kinds of events. A transaction is one Begin, one or more Change and Truncate, one Commit, and nothing in between but
+// Describe, which comes before the first change to a table, or to a partition, and before the first one after anything was
+// done to its definition or its files. Progress stands only between transactions.
 const (
 	Begin EventKind = iota + 1
 	Change
 	Truncate
+	Describe
 	Commit
 	Progress
 )
@@ -80,6 +82,8 @@ func (k EventKind) String() string {
 		return "change"
 	case Truncate:
 		return "truncate"
+	case Describe:
+		return "describe"
 	case Commit:
 		return "commit"
 	case Progress:
@@ -97,7 +101,7 @@ type Event struct {
 	// all others are Null, whatever they were.
 	OldFull bool
 
-	// LSN is, of Begin, Change and Truncate, the transaction's commit LSN (the start of its commit record): with
+	// LSN is, of Begin, Change, Truncate and Describe, the transaction's commit LSN (the start of its commit record): with
 	// Ordinal it is the position of a change. Of Commit it is the transaction's end LSN, the position to go on from
 	// and to confirm. Of Progress it is a position up to which everything published has been delivered.
 	LSN LSN
@@ -108,7 +112,7 @@ type Event struct {
 	// Time is the commit time, by PostgreSQL's clock; of a Progress, when PostgreSQL said so.
 	Time time.Time
 
-	Relation  *Relation   // of a Change
+	Relation  *Relation   // of a Change and a Describe
 	Old       Tuple       // nil if not sent: an insert, or an update that leaves the key alone under a key identity
 	New       Tuple       // nil of a delete
 	Truncated []*Relation // of a Truncate: all tables that one TRUNCATE named

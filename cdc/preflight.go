@@ -156,6 +156,9 @@ func (p *preflight) checkPublication(ctx context.Context) error {
 	p.checkOperations(publication, wanted)
 	for i := range wanted {
 		p.checkTable(publication, &wanted[i])
+		if err := p.checkLeaves(ctx, publication, &wanted[i]); err != nil {
+			return err
+		}
 	}
 	return p.checkMissing(ctx, missing)
 }
@@ -182,15 +185,18 @@ func (p *preflight) choose(published []Table) (wanted []Table, missing []string)
 // checkMissing reports the tables that the publication does not send.
 func (p *preflight) checkMissing(ctx context.Context, names []string) error {
 	for _, name := range names {
-		exists, err := p.exists(ctx, name)
-		if err != nil {
+		exists, leaves, err := p.exists(ctx, name)
+		switch {
+		case err != nil:
 			return err
-		}
-		if exists {
+		case !exists:
+			p.noTable(name)
+		case leaves:
+			p.fault(fmt.Sprintf("let its owner run ALTER PUBLICATION %s SET (publish_via_partition_root = true)", quoteName(p.cfg.Publication)),
+				"publication %q sends the rows of partitioned table %s under the names of its partitions, and not all of them", p.cfg.Publication, name)
+		default:
 			p.fault(fmt.Sprintf("let its owner run ALTER PUBLICATION %s ADD TABLE %s", quoteName(p.cfg.Publication), quoteTable(name)),
 				"table %s is not in publication %q", name, p.cfg.Publication)
-		} else {
-			p.noTable(name)
 		}
 	}
 	return nil
@@ -199,7 +205,7 @@ func (p *preflight) checkMissing(ctx context.Context, names []string) error {
 // checkExist reports the tables that do not exist.
 func (p *preflight) checkExist(ctx context.Context, names []string) error {
 	for _, name := range names {
-		exists, err := p.exists(ctx, name)
+		exists, _, err := p.exists(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -214,12 +220,13 @@ func (p *preflight) noTable(name string) {
 	p.fault("check the name under tables: schema.table, as pg_class spells it", "table %s does not exist in database %q", name, p.conn.Config().Database)
 }
 
-func (p *preflight) exists(ctx context.Context, name string) (exists bool, err error) {
+// exists also says whether the table is partitioned and the publication sends partitions of it instead.
+func (p *preflight) exists(ctx context.Context, name string) (exists, leaves bool, err error) {
 	schema, table := splitName(name)
-	if err := p.conn.QueryRow(ctx, query("table_exists"), schema, table).Scan(&exists); err != nil {
-		return false, fmt.Errorf("look for table %s: %w", name, err)
+	if err := p.conn.QueryRow(ctx, query("table_exists"), schema, table, p.cfg.Publication).Scan(&exists, &leaves); err != nil {
+		return false, false, fmt.Errorf("look for table %s: %w", name, err)
 	}
-	return exists, nil
+	return exists, leaves, nil
 }
 
 // checkOperations: a table with a key can change in every way, so all of them must be sent.
@@ -269,4 +276,23 @@ func (p *preflight) checkTable(pub Publication, t *Table) {
 	}
 	p.fault("add a primary key that is not deferrable, or see that it is only inserted into",
 		"%w: %s has no replica identity, so PostgreSQL refuses its UPDATE and DELETE while publication %q sends them", ErrNoKey, t.FullName(), pub.Name)
+}
+
+// checkLeaves: the stream names a row of a partitioned table by the replica identity of its leaf.
+func (p *preflight) checkLeaves(ctx context.Context, pub Publication, t *Table) error {
+	if !t.Partitioned || len(t.Key) == 0 || !pub.Update && !pub.Delete {
+		return nil
+	}
+	rows, err := p.conn.Query(ctx, query("other_identities"), t.OID, t.Key)
+	if err != nil {
+		return fmt.Errorf("read identities of the partitions of %s: %w", t.FullName(), err)
+	}
+	var schema, name string
+	_, err = pgx.ForEachRow(rows, []any{&schema, &name}, func() error {
+		p.fault(fmt.Sprintf("let its owner run ALTER TABLE %s REPLICA IDENTITY FULL", quoteName(schema, name)),
+			"partition %s of %s has a replica identity of its own, without the key %v: its updates and deletes would not say which row they are of",
+			FullName(schema, name), t.FullName(), t.Key)
+		return nil
+	})
+	return err
 }

@@ -75,6 +75,10 @@ func (c *Changes) Add(e *cdc.Event) error {
 	if c.table.Keyless() {
 		return c.addKeyless(e)
 	}
+	if e.Old != nil && c.nameless(e.Old) {
+		return fault.New("give every partition of the table that the message names, or the table, REPLICA IDENTITY FULL or the key as its identity",
+			"table %s: at %s the stream names a row by something else than the key %v: %w", c.table.Source, e.LSN, c.table.Key, ErrGap)
+	}
 	switch e.Op {
 	case cdc.Insert:
 		c.put(c.arrange(e.New), nil, e, true)
@@ -95,6 +99,16 @@ func (c *Changes) addKeyless(e *cdc.Event) error {
 	c.entries = append(c.entries, &entry{insert: true, live: true, row: row, lsn: uint64(e.LSN), ordinal: e.Ordinal})
 	c.bytes += size(row)
 	return nil
+}
+
+// nameless reports whether an old row lacks part of the key: a partition may have a replica identity of its own.
+func (c *Changes) nameless(old cdc.Tuple) bool {
+	for _, k := range c.key {
+		if old[c.columns[k]].Kind == cdc.Null {
+			return true
+		}
+	}
+	return false
 }
 
 // bind maps the table's columns to a relation's, by name.

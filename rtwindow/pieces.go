@@ -73,14 +73,14 @@ func NewWindow(db *warehouse.Conn, t *sql.Table, numbers func() splitdate.Chunk)
 	return &Window{db: db, table: t, numbers: numbers, rows: rows, keys: keys}, nil
 }
 
-// Flush sends the collected changes as pieces more of the tick, and forgets them.
+// Flush sends the collected changes as pieces more of the tick, and forgets them. A row that came and went within the tick is
+// among them: a snapshot that was taken in between, for a load beside the ticks, has it.
 func (w *Window) Flush(ctx context.Context, c *Changes, p Pending) (Pending, error) {
 	var whole, unresolved []*entry
 	for _, e := range c.entries {
-		switch {
-		case e.unresolved():
+		if e.unresolved() {
 			unresolved = append(unresolved, e)
-		case e.live || !e.insert:
+		} else {
 			whole = append(whole, e)
 		}
 	}

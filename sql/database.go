@@ -24,6 +24,9 @@ func ReservedNames() []string { return []string{"split_date", "split_date_curren
 // Verified is the quoted name of the table of what was compared with PostgreSQL, and when.
 func (d Database) Verified() string { return qualified(d.Internals(), "verified") }
 
+// Partitions is the quoted name of the table of the partitions in PostgreSQL that partitioned tables have.
+func (d Database) Partitions() string { return qualified(d.Internals(), "partitions") }
+
 // CreateDatabases returns the statements that create both databases when missing.
 func (d Database) CreateDatabases() []Statement {
 	var out []Statement
@@ -33,9 +36,9 @@ func (d Database) CreateDatabases() []Statement {
 	return out
 }
 
-// CreateMarks returns the statements that create the tables of marks, of terms and of comparisons.
+// CreateMarks returns the statements that create the tables of marks, of terms, of comparisons and of partitions.
 func (d Database) CreateMarks() []Statement {
-	return []Statement{d.render("create_split_date.sql"), d.render("create_split_date_log.sql"), d.render("create_writers.sql"), d.render("create_verified.sql")}
+	return []Statement{d.render("create_split_date.sql"), d.render("create_split_date_log.sql"), d.render("create_writers.sql"), d.render("create_verified.sql"), d.render("create_partitions.sql")}
 }
 
 // InsertWriter returns the statement that begins a term. Parameters: term, writer.
@@ -50,6 +53,12 @@ func (d Database) InsertVerified() Statement { return d.render("insert_verified.
 
 // ListVerified returns the statement that lists what is known of each range.
 func (d Database) ListVerified() Statement { return d.render("list_verified.sql") }
+
+// InsertPartitions returns the statement that keeps which partitions a table has. Parameters: table, leaves (JSON).
+func (d Database) InsertPartitions() Statement { return d.render("insert_partitions.sql") }
+
+// ListPartitions returns the statement that lists the partitions of every partitioned table.
+func (d Database) ListPartitions() Statement { return d.render("list_partitions.sql") }
 
 // CreateCurrent returns the statement that creates split_date_current; it needs a mark to exist.
 func (d Database) CreateCurrent() Statement { return d.render("create_split_date_current.sql") }

@@ -100,7 +100,8 @@ func databaseStatements(d Database) []Statement {
 	out := append(d.CreateDatabases(), d.CreateMarks()...)
 	out = append(out, d.CreateCurrent(), d.ReadMark(), d.ReadMarkFormat(), d.NewestMark(), d.ListMarks(), d.InsertMark(), d.InsertWriter(), d.NewestWriters(),
 		d.ArchiveMarks(), d.ListChunks(), d.OldestQuery(), d.KillOlderTerms(), d.DropMarks([]string{"0"}), d.FindTable(), d.ListForeign(), d.FindDatabase(),
-		d.ListColumns(), d.CheckGrant(Privileges()[0], string(d)), d.CheckReplace(), d.ServerClock(), d.ShowInstants("America/New_York"), d.SelfCheck([]string{"`shop`.`sales`"}), d.ListDefiners(), d.InsertVerified(), d.ListVerified())
+		d.ListColumns(), d.CheckGrant(Privileges()[0], string(d)), d.CheckReplace(), d.ServerClock(), d.ShowInstants("America/New_York"), d.SelfCheck([]string{"`shop`.`sales`"}), d.ListDefiners(), d.InsertVerified(), d.ListVerified(),
+		d.InsertPartitions(), d.ListPartitions())
 	return append(out, d.Drop([]string{"sales"})...)
 }
 

@@ -1,4 +1,20 @@
+-- The published tables; and the partitioned ones whose leaves are published, all of them, under their own names.
 -- to_jsonb because PostgreSQL 14's view has neither attnames nor rowfilter.
+WITH published AS (
+    SELECT c.oid, to_jsonb(p) -> 'attnames' AS attnames, to_jsonb(p) ->> 'rowfilter' AS rowfilter, '{}'::oid[] AS leaves
+    FROM pg_catalog.pg_publication_tables p
+    JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname
+    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
+    WHERE p.pubname = $1
+), roots AS (
+    SELECT pg_partition_root(p.oid) AS oid, NULL::jsonb AS attnames, NULL::text AS rowfilter, array_agg(c.oid) AS leaves
+    FROM published p
+    JOIN pg_catalog.pg_class c ON c.oid = p.oid AND c.relispartition AND c.relkind = 'r'
+    GROUP BY 1
+    HAVING pg_partition_root(min(p.oid)) NOT IN (SELECT oid FROM published)
+       AND bool_and(p.rowfilter IS NULL)
+       AND count(*) = (SELECT count(*) FROM pg_partition_tree(pg_partition_root(min(p.oid))) t WHERE t.isleaf)
+)
 SELECT c.oid,
        n.nspname::text,
        c.relname::text,
@@ -8,18 +24,19 @@ SELECT c.oid,
        size.pages::bigint,
        CASE WHEN key.columns IS NULL OR key.deferrable THEN '{}' ELSE key.columns END,
        coalesce(key.deferrable, false),
-       coalesce(to_jsonb(p) ->> 'rowfilter', ''),
+       coalesce(p.rowfilter, ''),
+       p.leaves,
        row_security_active(c.oid),
        has_schema_privilege(n.oid, 'USAGE') AND (
            has_table_privilege(c.oid, 'SELECT')
            OR NOT EXISTS (
                SELECT FROM pg_catalog.pg_attribute a
                WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-                 AND coalesce(to_jsonb(p) -> 'attnames' ? a.attname, true)
+                 AND coalesce(p.attnames ? a.attname, true)
                  AND NOT has_column_privilege(c.oid, a.attnum, 'SELECT')))
-FROM pg_catalog.pg_publication_tables p
-JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname
-JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
+FROM (SELECT * FROM published UNION ALL SELECT * FROM roots) p
+JOIN pg_catalog.pg_class c ON c.oid = p.oid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (
     SELECT array_agg(a.attname::text ORDER BY a.attnum) AS columns, NOT bool_and(i.indimmediate) AS deferrable
     FROM pg_catalog.pg_index i
@@ -36,5 +53,4 @@ CROSS JOIN LATERAL (
     WHERE leaf.oid = c.oid AND c.relkind <> 'p'
        OR c.relkind = 'p' AND leaf.oid IN (SELECT relid FROM pg_partition_tree(c.oid) WHERE isleaf)
 ) size
-WHERE p.pubname = $1
 ORDER BY n.nspname, c.relname

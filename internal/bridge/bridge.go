@@ -44,12 +44,13 @@ type Bridge struct {
 	jobs    chan job
 	stopped chan struct{} // closed when Run has ended
 	seen    *observe.Observer
-	opened  chan struct{} // a session was opened; buffered
+	opened  chan struct{} // PostgreSQL is to be looked at now; buffered
+	looks   chan look     // what it said of partitions last; buffered
 }
 
 // New returns a bridge; Run does the work.
 func New(cfg *config.Config, log zerolog.Logger, opts Options) *Bridge {
-	b := &Bridge{log: log, opts: opts, jobs: make(chan job), stopped: make(chan struct{}), seen: observe.New(opts.Build), opened: make(chan struct{}, 1)}
+	b := &Bridge{log: log, opts: opts, jobs: make(chan job), stopped: make(chan struct{}), seen: observe.New(opts.Build), opened: make(chan struct{}, 1), looks: make(chan look, 1)}
 	b.seen.Kinds(ErrorKinds())
 	b.current.Store(cfg)
 	return b
@@ -269,10 +270,7 @@ func (b *Bridge) session(ctx context.Context, recovering bool) outcome {
 	defer s.close()
 	s.recovering, s.began.at, s.began.lsn = recovering, time.Now(), s.mark.LSN
 	b.seen.Began(s.observed(), s.mark, s.cfg.Tick)
-	select {
-	case b.opened <- struct{}{}:
-	default: // one look is enough
-	}
+	b.lookSoon()
 	defer b.seen.Ended()
 	next, err := b.runUntilReload(ctx, s)
 	out := outcome{started: true, advanced: s.mark.LSN > s.began.lsn, recovering: s.recovering, err: err}

@@ -116,6 +116,11 @@ func (s *session) beginLoad(ctx context.Context) error {
 		return nil
 	}
 	t := s.tables[i]
+	if t.load == nil || t.load.Barrier == 0 {
+		if err := s.loadsPartitions(ctx, t); err != nil {
+			return err
+		}
+	}
 	if t.load == nil {
 		t.load = &loading{table: t, whole: t.sql.Keyless()}
 	}

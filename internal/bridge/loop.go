@@ -98,6 +98,10 @@ func (s *session) turn(ctx context.Context, ticks <-chan time.Time, on alarms) e
 		return s.take(ctx, batch)
 	case <-ticks:
 		return s.tickOver(ctx)
+	case l := <-s.nextLook():
+		s.look = &l
+		s.looked(ctx)
+		return nil
 	case <-on.roll.c:
 		on.roll.next()
 		_, err := s.roll(ctx)
@@ -150,6 +154,10 @@ func (s *session) tickOver(ctx context.Context) error {
 		return err
 	}
 	s.recover()
+	s.looked(ctx)
+	if err := s.savePartitions(ctx); err != nil {
+		return err
+	}
 	s.overflowing()
 	s.nextFold(ctx)
 	s.nextPart(ctx)
@@ -177,6 +185,8 @@ func (s *session) event(ctx context.Context, e *cdc.Event) error {
 		return nil
 	case cdc.Change, cdc.Truncate:
 		return s.change(ctx, e)
+	case cdc.Describe:
+		s.described(e.Relation)
 	case cdc.Commit:
 		return s.endTransaction(ctx, e)
 	case cdc.Progress:
@@ -247,30 +257,23 @@ func eventBytes(e *cdc.Event) int {
 
 // apply adds one event to the tables that it concerns.
 func (s *session) apply(ctx context.Context, e *cdc.Event) error {
-	relations := e.Truncated
-	if e.Kind == cdc.Change {
-		relations = []*cdc.Relation{e.Relation}
+	if e.Kind == cdc.Truncate {
+		return s.truncate(ctx, e)
 	}
-	for _, r := range relations {
-		t := s.find(r)
-		if t == nil || !s.wants(t, e) {
-			continue
-		}
-		if err := s.applyTo(ctx, t, e); err != nil {
-			return err
-		}
+	t, err := s.find(ctx, e.Relation)
+	if t == nil || !s.wants(t, e) {
+		return err
 	}
-	return nil
+	return s.applyTo(ctx, t, e)
 }
 
 func (s *session) applyTo(ctx context.Context, t *table, e *cdc.Event) error {
 	if e.Kind == cdc.Truncate {
-		t.changes.Reset()
-		t.pending = t.pending.Truncate()
+		t.empty()
 		return nil
 	}
 	if err := t.changes.Add(e); err != nil {
-		return err
+		return s.holdOn(ctx, s.ofTable(t, err))
 	}
 	if t.changes.Bytes() > pieceBytes {
 		return s.holdOn(ctx, s.ofTable(t, s.flush(ctx, t)))
@@ -279,14 +282,20 @@ func (s *session) applyTo(ctx context.Context, t *table, e *cdc.Event) error {
 }
 
 // find returns the table of a relation, or nil where it is not configured.
-func (s *session) find(r *cdc.Relation) *table {
+func (s *session) find(ctx context.Context, r *cdc.Relation) (*table, error) {
 	name := r.FullName()
-	t := s.bySlot[name]
-	if t == nil && !s.ignored[name] {
+	if t := s.bySlot[name]; t != nil {
+		return t, nil
+	}
+	if t := s.leaves[name]; t != nil || s.ignored[name] {
+		return t, nil
+	}
+	t, err := s.leafOf(ctx, r)
+	if t == nil && err == nil {
 		s.ignored[name] = true
 		s.log.Info().Str("table", name).Msg("published, but not configured: ignored")
 	}
-	return t
+	return t, err
 }
 
 // wants reports whether an event concerns the state of a table: not before its load, whose snapshot holds it.

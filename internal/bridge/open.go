@@ -32,6 +32,10 @@ type session struct {
 	seen   *observe.Observer
 	source cdc.Config
 
+	looks    <-chan look
+	look     *look  // that waits for a mark
+	lookSoon func() // has the next one made at once
+
 	db     *warehouse.Conn
 	store  *splitdate.Store
 	lock   *cdc.Lock
@@ -43,6 +47,7 @@ type session struct {
 
 	tables  []*table
 	bySlot  map[string]*table // by schema.table, as the stream names it
+	leaves  map[string]*table // by the name of a partition; see partitions
 	ignored map[string]bool
 
 	archived uint64 // partitions of split_date before this one are in the log
@@ -80,6 +85,8 @@ type table struct {
 	loadAfter time.Time     // a load that failed waits until then
 	pause     time.Duration // before the next load of a table that is held because of a bad value
 	journal   *journal      // while something is built of it beside the ticks
+
+	partitions *partitions // of a partitioned table
 }
 
 // lockPatience is how long a start waits for the lock and the slot of a bridge that was just killed, whose sessions
@@ -95,11 +102,14 @@ func (b *Bridge) sourceConfig() cdc.Config {
 // open prepares a session. Nothing is created on either side before everything that can be checked was.
 func (b *Bridge) open(ctx context.Context) (*session, error) {
 	cfg := b.config()
-	s := &session{cfg: cfg, log: b.log, opts: b.opts, jobs: b.jobs, seen: b.seen, source: b.sourceConfig(), bySlot: map[string]*table{}, ignored: map[string]bool{}, failed: map[string]bool{}, fine: map[string]uint64{}}
+	s := &session{
+		cfg: cfg, log: b.log, opts: b.opts, jobs: b.jobs, seen: b.seen, source: b.sourceConfig(), looks: b.looks, lookSoon: b.lookSoon,
+		bySlot: map[string]*table{}, leaves: map[string]*table{}, ignored: map[string]bool{}, failed: map[string]bool{}, fine: map[string]uint64{},
+	}
 	err := inOrder(ctx, s.connect, s.takeLock)
 	if err == nil {
 		err = s.guarded(ctx, func(ctx context.Context) error {
-			return inOrder(ctx, s.preflight, s.plan, s.identify, s.create, s.claim, s.createTables, s.collectGarbage, s.resumeLoads, s.selfCheck, s.showProofs, s.openStream)
+			return inOrder(ctx, s.preflight, s.plan, s.identify, s.create, s.claim, s.createTables, s.collectGarbage, s.resumeLoads, s.readPartitions, s.selfCheck, s.showProofs, s.openStream)
 		})
 	}
 	if err != nil {
@@ -301,6 +311,9 @@ func (s *session) plan(ctx context.Context) error {
 			return fmt.Errorf("prepare table %s: %w", p.sql.Source, err)
 		}
 		t := &table{plan: p, window: window, archive: historic.NewArchive(s.db, p.sql, s.nextChunk), states: aggregate.NewStates(s.db, p.aggregates), changes: rtwindow.NewChanges(p.sql)}
+		if p.source.Partitioned {
+			t.partitions = &partitions{now: leavesOf(p.sql, p.leaves), nowAsOf: p.asOf}
+		}
 		s.tables = append(s.tables, t)
 		s.bySlot[p.sql.Source] = t
 	}
@@ -322,7 +335,13 @@ func Plans(ctx context.Context, cfg *config.Config) ([]plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	asOf := time.Now()
+	leaves, err := cdc.ReadLeaves(ctx, conn, tableNames(cfg))
+	if err != nil {
+		return nil, err
+	}
 	for i, p := range plans {
+		plans[i].leaves, plans[i].asOf = leaves[p.sql.Source], asOf
 		if p.sql.Mirrored() {
 			continue
 		}

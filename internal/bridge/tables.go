@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tidemark-db/tidemark/cdc"
 	"github.com/tidemark-db/tidemark/internal/config"
@@ -30,6 +31,9 @@ type plan struct {
 	source  cdc.Table
 	sql     *sql.Table
 	indexed bool // PostgreSQL finds a range of dates without reading the whole table
+
+	leaves []cdc.Leaf // of a partitioned table, as of
+	asOf   time.Time
 
 	aggregates []*sql.Aggregate // once ClickHouse was asked about them
 }

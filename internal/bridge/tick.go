@@ -89,6 +89,7 @@ func (s *session) applyTable(ctx context.Context, t *table, state splitdate.Tabl
 		return d, err
 	}
 	p := t.pending
+	p.Overlapping = p.Overlapping || t.inDoubt()
 	if p.Truncated {
 		d.DropRT, d.DropLate, d.DropMasks, d.DropHistoric = state.RT, state.Late, state.Masks, state.Historic()
 		state = splitdate.Table{Mirrored: state.Mirrored, Split: state.Split}

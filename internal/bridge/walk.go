@@ -36,6 +36,7 @@ type walk struct {
 	scheduled bool
 	done      []Reread
 	reply     chan<- jobResult // nil: of the schedule
+	then      func(error)      // called at the end; nil: nothing
 }
 
 // kind is how people know it.
@@ -159,6 +160,9 @@ func (s *session) nextPart(ctx context.Context) {
 }
 
 func (w *walk) answer(err error) {
+	if w.then != nil {
+		w.then(err)
+	}
 	if w.reply != nil {
 		w.reply <- jobResult{reread: w.done, err: err}
 	}

@@ -14,7 +14,7 @@ import (
 // lookEvery is how often PostgreSQL is asked what the slot keeps.
 const lookEvery = 10 * time.Second
 
-// watchSource asks PostgreSQL about the slot until ctx ends, on a session of its own: what the slot keeps grows just when
+// watchSource asks PostgreSQL about the slot, and about partitions, until ctx ends, on a session of its own: what the slot keeps grows just when
 // the bridge does not work.
 func (b *Bridge) watchSource(ctx context.Context) {
 	var conn *pgx.Conn
@@ -32,7 +32,7 @@ func (b *Bridge) watchSource(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-		case <-b.opened: // the slot is there now, if it was not before
+		case <-b.opened:
 		}
 	}
 }
@@ -49,6 +49,11 @@ func (b *Bridge) look(ctx context.Context, conn *pgx.Conn) (*pgx.Conn, error) {
 			return nil, err
 		}
 	}
+	at := time.Now()
+	leaves, err := cdc.ReadLeaves(ctx, conn, tableNames(b.config()))
+	if err != nil {
+		return conn, err
+	}
 	slot, err := cdc.SlotInfo(ctx, conn, source.Slot)
 	if err != nil {
 		return conn, err
@@ -57,11 +62,29 @@ func (b *Bridge) look(ctx context.Context, conn *pgx.Conn) (*pgx.Conn, error) {
 		Slot: source.Slot, WALStatus: slot.WALStatus, Active: slot.Active, RetainedBytes: slot.RetainedBytes, Transactions: slot.Transactions,
 		End: slot.RestartLSN + cdc.LSN(slot.RetainedBytes),
 	}
+	b.tell(look{at, seen.End, leaves})
 	if !slot.Exists {
 		seen.WALStatus = observe.NoSlot
 	}
 	b.seen.Looked(seen)
 	return conn, nil
+}
+
+// tell puts a look where the session takes it, in place of an older one that nobody took.
+func (b *Bridge) tell(l look) {
+	select {
+	case <-b.looks:
+	default:
+	}
+	b.looks <- l // nobody else sends
+}
+
+// lookSoon has PostgreSQL asked at once.
+func (b *Bridge) lookSoon() {
+	select {
+	case b.opened <- struct{}{}:
+	default: // one look is enough
+	}
 }
 
 func closeSession(ctx context.Context, conn *pgx.Conn) {

@@ -79,6 +79,25 @@ func lateTables(names ...string) []audited {
 				`INSERT INTO products SELECT g, g, repeat(md5(g::text), 4) FROM generate_series(1, 16000) g`,
 			},
 		},
+		{
+			name: "parts", config: "{date_column: d}",
+			columns: append(plainColumns("id", "v"), instantColumn("d")),
+			setup: []string{
+				`CREATE TABLE parts (id int, d timestamptz, v bigint, PRIMARY KEY (id, d)) PARTITION BY RANGE (d);
+				DO $$ BEGIN
+					EXECUTE format('CREATE TABLE parts_old PARTITION OF parts FOR VALUES FROM (%L) TO (%L)', now() - interval '90 h', now() - interval '1 h');
+					EXECUTE format('CREATE TABLE parts_mid PARTITION OF parts FOR VALUES FROM (%L) TO (%L) PARTITION BY HASH (id)', now() - interval '1 h', now() - interval '5 min');
+					EXECUTE format('CREATE TABLE parts_new PARTITION OF parts FOR VALUES FROM (%L) TO (MAXVALUE)', now() - interval '5 min');
+				END $$;
+				CREATE TABLE parts_mid_1 PARTITION OF parts_mid FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+				CREATE TABLE parts_mid_2 (v bigint, gone int, d timestamptz, id int NOT NULL, PRIMARY KEY (id, d));
+				ALTER TABLE parts_mid_2 DROP gone;
+				ALTER TABLE parts_mid ATTACH PARTITION parts_mid_2 FOR VALUES WITH (MODULUS 2, REMAINDER 1)`,
+				`INSERT INTO parts SELECT g, now() - g * interval '5 min', g FROM generate_series(1, 600) g`,
+				`CREATE TABLE spare (LIKE parts INCLUDING ALL);
+				INSERT INTO spare SELECT g, timestamptz '2001-06-01' + g * interval '1 h', g FROM generate_series(300, 900) g`,
+			},
+		},
 	}, func(a audited) bool { return !slices.Contains(names, a.name) })
 }
 
@@ -149,6 +168,16 @@ var lateDeeds = map[string][]deed{
 		`INSERT INTO stock VALUES ({k}, {v}) ON CONFLICT (id) DO UPDATE SET v = excluded.v`,
 		`DELETE FROM stock WHERE id = {k}`,
 		`UPDATE stock SET id = {j} WHERE id = {k} AND NOT EXISTS (SELECT FROM stock WHERE id = {j})`,
+	),
+	"parts": deeds(700,
+		`INSERT INTO parts VALUES ({k}, {t}, {v}), ({j}, {t}, {v}) ON CONFLICT DO NOTHING`,
+		`UPDATE parts SET v = {v} WHERE id BETWEEN {k} AND {k} + 20`,
+		`UPDATE parts SET d = {t} WHERE id = {k} AND d = (SELECT max(d) FROM parts WHERE id = {k})`,
+		`UPDATE parts SET d = d - interval '1 h' WHERE id = {k} AND d > now() - interval '20 h'`,
+		`UPDATE parts SET id = {j} WHERE id = {k} AND NOT EXISTS (SELECT FROM parts WHERE id = {j})`,
+		`UPDATE parts SET v = -v WHERE d < '2002-01-01' AND id BETWEEN {k} AND {k} + 50`,
+		`INSERT INTO parts SELECT {k}, d, {v} FROM parts WHERE d < '2002-01-01' AND id = {j} ON CONFLICT DO NOTHING`,
+		`DELETE FROM parts WHERE id BETWEEN {k} AND {k} + 3`,
 	),
 	"products": deeds(17000,
 		`UPDATE products SET v = {v} WHERE id = {k}`,
@@ -359,7 +388,7 @@ func (w *workload) send(conn *pgx.Conn, sql string) error {
 			return nil
 		}
 		var pg *pgconn.PgError
-		if !errors.As(err, &pg) || !slices.Contains([]string{deadlockDetected, uniqueViolation}, pg.Code) {
+		if !errors.As(err, &pg) || !slices.Contains([]string{deadlockDetected, movedElsewhere, uniqueViolation}, pg.Code) {
 			return err
 		}
 		if _, err := conn.Exec(ctx, "ROLLBACK"); err != nil {
@@ -377,6 +406,7 @@ func (w *workload) send(conn *pgx.Conn, sql string) error {
 // What two sessions do to each other.
 const (
 	deadlockDetected = "40P01"
+	movedElsewhere   = "40001" // to another partition
 	uniqueViolation  = "23505"
 )
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -121,4 +122,31 @@ func comparePieces(t *testing.T, r *rig.Rig) {
 	if got != want {
 		t.Errorf("the view has %s, PostgreSQL %s", got, want)
 	}
+}
+
+// TestRowsBetweenSnapshots deletes a row after the snapshot of a load beside the ticks, and within the tick that brought it:
+// the load has the row, so the tick must tell that it is gone.
+func TestRowsBetweenSnapshots(t *testing.T) {
+	r := rig.New(t, servers, pieceTable("'note ' || g")...)
+	b := r.Run(r.ConfigFile(strings.Replace(pieceConfig, "tick: 100ms", "tick: 8s", 1)), bridge.Options{CheckInvariants: true})
+	r.WaitLSN(1)
+	execPostgres(t, r, "INSERT INTO sales VALUES (100001, now() - interval '2 days', 1, 'short')")
+	var group sync.WaitGroup
+	group.Go(func() { // ends with the load
+		if _, err := b.Reload(t.Context(), bridge.Request{Table: "sales"}); err != nil {
+			t.Error(err)
+		}
+	})
+	r.Eventually(time.Minute, "the snapshot", func(ctx context.Context) error {
+		var n int
+		err := r.PG.QueryRow(ctx, "SELECT count(*) FROM pg_replication_slots WHERE temporary AND confirmed_flush_lsn IS NOT NULL AND database = current_database()").Scan(&n)
+		if err == nil && n == 0 {
+			err = fmt.Errorf("there is none")
+		}
+		return err
+	})
+	execPostgres(t, r, "DELETE FROM sales WHERE id = 100001")
+	group.Wait()
+	r.WaitLSN(1)
+	comparePieces(t, r)
 }

@@ -33,18 +33,19 @@ const (
 	reload  stepKind = "reload"  // so it does, without a table and then with it again, which loads it anew
 	reread  stepKind = "reread"  // the rows of some hours are read from PostgreSQL again
 	verify  stepKind = "verify"  // and compared with it
+	swap    stepKind = "swap"    // a partition is attached, or detached again
 	wreck   stepKind = "wreck"   // an old row vanishes from ClickHouse: what the model has to notice
 )
 
 func (s step) String() string { return strings.TrimSpace(string(s.kind) + " " + s.sql) }
 
 // modelTables have every shape of table.
-var modelTables = []string{"history", "docs", "lines", "days", "events", "stock"}
+var modelTables = []string{"history", "docs", "lines", "days", "events", "stock", "parts"}
 
 // modelSteps makes a history of n steps. The same seed makes the same one.
 func modelSteps(seed uint64, n int) (out []step) {
 	g := &gen{rand.New(rand.NewPCG(seed, 0)), 1, modelTables}
-	others := []stepKind{settle, settle, settle, roll, roll, roll, fold, fold, restart, reload, reread, verify}
+	others := []stepKind{settle, settle, settle, roll, roll, roll, fold, fold, restart, reload, reread, verify, swap}
 	for range n {
 		switch d := g.IntN(20); {
 		case d < 12:
@@ -121,6 +122,8 @@ func (p *player) play(s step) error {
 		_, err = p.bridge.Reload(ctx, bridge.Request{Table: "history", From: &from, To: &to, FromSource: true})
 	case verify:
 		err = p.verify()
+	case swap:
+		err = p.swap()
 	case restart:
 		err = p.again(p.whole)
 	case reload:
@@ -131,6 +134,42 @@ func (p *player) play(s step) error {
 		err = p.wreck()
 	}
 	return err
+}
+
+// swap attaches or detaches the rows of spare, and waits until the view is told: no row of WAL does it.
+func (p *player) swap() error {
+	_, err := p.PG.Exec(p.t.Context(), swapSpare(p.tables[slices.Index(p.names(), "parts")]))
+	if err != nil {
+		return err
+	}
+	if err := p.settle(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(p.t.Context(), 3*time.Minute)
+	defer cancel()
+	for {
+		_, err := p.only("parts").read(ctx, p.CH, "")
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case err := <-p.done:
+			return fmt.Errorf("the bridge ended: %w", err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// swapSpare attaches the table spare where it is none of the partitions, else it detaches it, and corrects audit.
+func swapSpare(a audited) string {
+	return fmt.Sprintf(`DO $$ DECLARE sign int := 1; BEGIN
+		LOCK parts IN ACCESS EXCLUSIVE MODE;
+		IF EXISTS (SELECT FROM pg_inherits WHERE inhrelid = 'spare'::regclass) THEN sign := -1; END IF;
+		INSERT INTO audit SELECT 'parts', 0, sign * count(*), sign * coalesce(sum(%s), 0) FROM spare
+			ON CONFLICT (name, session) DO UPDATE SET n = audit.n + excluded.n, h = audit.h + excluded.h;
+		IF sign > 0 THEN ALTER TABLE parts ATTACH PARTITION spare FOR VALUES FROM ('2001-01-01') TO ('2002-01-01');
+		ELSE ALTER TABLE parts DETACH PARTITION spare; END IF;
+	END $$`, a.postgresWeight())
 }
 
 // verify has the bridge compare all tables with PostgreSQL.

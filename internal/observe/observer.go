@@ -52,12 +52,13 @@ type Observer struct {
 	begun    time.Time     // of the session
 	tables   []Table
 	mark     splitdate.Mark
-	ticked   time.Time        // when the last tick ended
-	source   Source           // as PostgreSQL said at sourced
-	sourced  time.Time        // zero: never
-	proofs   map[string]Proof // by table
-	jobs     []*Job           // running ones, and the latest that ended
-	failures []Failure        // the newest last
+	ticked   time.Time           // when the last tick ended
+	source   Source              // as PostgreSQL said at sourced
+	sourced  time.Time           // zero: never
+	proofs   map[string]Proof    // by table
+	waiting  map[string][]string // partitions of a table that its view does not show as they are, by table
+	jobs     []*Job              // running ones, and the latest that ended
+	failures []Failure           // the newest last
 	chart    chart
 }
 
@@ -66,7 +67,7 @@ type Build struct{ Version, Revision, Go string }
 
 // New returns the observer of a bridge that is starting.
 func New(build Build) *Observer {
-	o := &Observer{build: build, now: time.Now, started: time.Now(), proofs: map[string]Proof{}}
+	o := &Observer{build: build, now: time.Now, started: time.Now(), proofs: map[string]Proof{}, waiting: map[string][]string{}}
 	o.metrics = newMetrics(o)
 	return o
 }
@@ -179,6 +180,16 @@ func (o *Observer) lag() int64 {
 type Proof struct {
 	Since       time.Time // every part was compared since then; zero: some never was
 	Differences uint64    // rows that differed when their part was compared last
+}
+
+// Waiting takes the partitions that were attached to a table in PostgreSQL, or left it, and that its view does not show as
+// they are yet.
+func (o *Observer) Waiting(table string, partitions []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.waiting[table] = partitions; len(partitions) == 0 {
+		delete(o.waiting, table)
+	}
 }
 
 // Proven takes the newest proof of a table.

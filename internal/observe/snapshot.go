@@ -3,6 +3,7 @@ package observe
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tidemark-db/tidemark/splitdate"
@@ -55,6 +56,7 @@ type TableStatus struct {
 	DirtyPartitions int        `json:"dirty_partitions"`
 	Proven          *time.Time `json:"proven"` // every partition was compared since then; null: some never was
 	Differences     uint64     `json:"differing_rows"`
+	Waiting         []string   `json:"waiting_partitions,omitempty"` // attached or gone in PostgreSQL, and not so here yet
 }
 
 // The states of a bridge.
@@ -121,6 +123,11 @@ func (o *Observer) notReady(now time.Time) []string {
 	for _, name := range o.unloaded() {
 		reasons = append(reasons, "table "+name+" is not loaded yet")
 	}
+	for _, t := range o.tables {
+		if names := o.waiting[t.Name]; len(names) > 0 {
+			reasons = append(reasons, fmt.Sprintf("table %s: partitions %s were attached, detached or truncated, and are yet to be read again", t.Name, strings.Join(names, ", ")))
+		}
+	}
 	if since := now.Sub(o.ticked); o.working && since > o.patience {
 		reasons = append(reasons, fmt.Sprintf("the last tick ended %s ago", since.Round(time.Second)))
 	}
@@ -132,7 +139,7 @@ func (o *Observer) tableStatus() []TableStatus {
 	for _, t := range o.tables {
 		state, loaded := o.mark.Tables[t.View]
 		s := describe(t, state)
-		s.Loaded = loaded
+		s.Loaded, s.Waiting = loaded, o.waiting[t.Name]
 		proof := o.proofs[t.Name]
 		if s.Differences = proof.Differences; !proof.Since.IsZero() {
 			s.Proven = &proof.Since

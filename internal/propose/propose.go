@@ -41,6 +41,9 @@ func (c Choice) set() bool { return len(c.Values) > 0 }
 func Tables(ctx context.Context, conn *pgx.Conn, catalog []cdc.Table) ([]Table, error) {
 	var out []Table
 	for _, t := range catalog {
+		if slices.ContainsFunc(catalog, func(root cdc.Table) bool { return slices.Contains(root.Leaves, t.FullName()) }) {
+			continue // its root is proposed
+		}
 		if why := unreadable(t); why != "" {
 			out = append(out, Table{Name: t.FullName(), LeftOut: why})
 			continue

@@ -77,6 +77,18 @@ ORDER BY (`table`, `since`)
 SETTINGS old_parts_lifetime = 5
 COMMENT 'tidemark: when which range of dates (µs since the epoch) was last compared with PostgreSQL, and what was found';
 
+-- create_partitions
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`partitions`
+(
+    `table` String,
+    `leaves` String,
+    `at` DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC')
+)
+ENGINE = ReplacingMergeTree(`at`)
+ORDER BY `table`
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+COMMENT 'tidemark: the partitions in PostgreSQL whose rows the view of a partitioned table shows';
+
 -- create_split_date_current
 CREATE OR REPLACE VIEW `shop`.`split_date_current`
 (
@@ -216,6 +228,12 @@ SELECT {table:String}, {since:Int64}, {until:Int64}, {lsn:UInt64}, {rows:UInt64}
 SELECT `table`, `since`, `until`, toUnixTimestamp64Micro(`at`), `differences`
 FROM `shop_tidemark`.`verified` FINAL
 ORDER BY `table`, `since`;
+
+-- insert_partitions
+INSERT INTO `shop_tidemark`.`partitions` (`table`, `leaves`) SELECT {table:String}, {leaves:String};
+
+-- list_partitions
+SELECT `table`, `leaves` FROM `shop_tidemark`.`partitions` FINAL ORDER BY `table`;
 
 -- drop_view
 DROP VIEW IF EXISTS `shop`.`sales`;

@@ -1,0 +1,1 @@
+INSERT INTO {{.Partitions}} (`table`, `leaves`) SELECT {table:String}, {leaves:String}

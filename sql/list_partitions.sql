@@ -1,0 +1,1 @@
+SELECT `table`, `leaves` FROM {{.Partitions}} FINAL ORDER BY `table`
