@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -36,6 +37,9 @@ func (b *Bridge) serve(ctx context.Context) (stop func(), err error) {
 	for _, kind := range []jobKind{jobRoll, jobResync, jobVerify} {
 		mux.HandleFunc("POST /jobs/"+string(kind), authorized(token, oneAtATime(b.jobHandler(kind))))
 	}
+	if cfg.Pprof {
+		registerProfiles(mux, token)
+	}
 	server := &http.Server{Handler: guarded(mux), ReadHeaderTimeout: 5 * time.Second}
 	done := make(chan struct{})
 	go func() { // ends with Shutdown, awaited by stop
@@ -56,6 +60,15 @@ func (b *Bridge) serve(ctx context.Context) (stop func(), err error) {
 
 // guarded refuses what a page of another site asks, open in a browser on this machine: it must not start jobs.
 func guarded(h http.Handler) http.Handler { return http.NewCrossOriginProtection().Handler(h) }
+
+// registerProfiles serves Go's profiles to whom jobs are allowed: a profile costs work, and a heap may hold row values.
+func registerProfiles(mux *http.ServeMux, token string) {
+	for pattern, handler := range map[string]http.HandlerFunc{
+		"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
+	} {
+		mux.HandleFunc("GET /debug/pprof/"+pattern, authorized(token, handler))
+	}
+}
 
 func readToken(file string) (string, error) {
 	if file == "" {

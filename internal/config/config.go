@@ -85,6 +85,7 @@ type Limits struct {
 type HTTP struct {
 	Listen    string
 	TokenFile string
+	Pprof     bool // serve Go's profiles below /debug/pprof/, to whom jobs are allowed
 }
 
 // BadValuePolicy says what happens when a value does not fit its ClickHouse type.

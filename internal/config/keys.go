@@ -67,6 +67,7 @@ func (r *reader) limits(c *Limits, s *section) {
 func (r *reader) http(c *HTTP, s *section) {
 	field(s, "listen", &c.Listen, parseListen)
 	field(s, "token_file", &c.TokenFile, parseString)
+	field(s, "pprof", &c.Pprof, parseBool)
 	s.done()
 }
 

@@ -1,0 +1,1 @@
+SELECT status, count(), sum(price * qty) FROM {sales} GROUP BY status ORDER BY status

@@ -1,0 +1,1 @@
+SELECT * FROM {sales} LIMIT 2000

@@ -1,0 +1,1 @@
+SELECT min(created_at), max(created_at) FROM {sales}
