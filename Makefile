@@ -3,6 +3,7 @@
 # make long    the tests that take minutes each: every failpoint with every kill, stalls, standby, identities, names
 # make soak    random faults and random histories for TIDEMARK_SOAK minutes (20)
 # make matrix  types, names, identities, late changes and loads on PostgreSQL 14, 16 and 17
+# make bench   what PERFORMANCE.md shows, side by side with peers and limits; PART="catch-up query" ARGS="-scale 0.01"
 # make build   static binaries in bin/
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -12,7 +13,7 @@ TIMEOUT ?= 45m
 
 TIDEMARK_SOAK ?= 20
 
-.PHONY: all build demo test long soak matrix unit lint static vuln fmt golden clean
+.PHONY: all build demo test bench long soak matrix unit lint static vuln fmt golden clean
 all: build
 
 build:
@@ -29,9 +30,12 @@ unit:
 	go test -race -p 2 -timeout $(TIMEOUT) -skip '$(LONG)' ./...
 
 # What takes minutes each. With the rest it would be more than an hour on two cores.
-LONG = ^Test(Faults|Partitions|StoppedClickHouse|Stalls|Standby|Identities|Names|Model|SourceLost|Aggregates)$$
+LONG = ^Test(Faults|Partitions|StoppedClickHouse|Stalls|Standby|Identities|Names|Model|SourceLost|Aggregates|Bench)$$
 long:
-	go test -race -timeout 90m -run '$(LONG)' ./internal/e2e
+	go test -race -timeout 90m -run '$(LONG)' ./internal/e2e ./internal/bench
+
+bench:
+	go run ./internal/bench $(PART) $(ARGS)
 
 # Both print the seed that repeats what they did.
 soak:

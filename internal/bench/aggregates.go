@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -22,36 +20,24 @@ import (
 	"github.com/tidemark-db/tidemark/sql"
 )
 
-// aggregateOptions of one run.
-type aggregateOptions struct {
-	historic, rt, customers uint64
-	chunks, runs            int
-}
-
-// aggregates measures the views of three aggregates against the same queries over the view of the rows and over hand-made
-// AggregatingMergeTree tables, which no update could ever correct; what their states take on disk; and what they add to a
-// tick. The chunks are written by the bridge's own statements, without a PostgreSQL.
-func aggregates(ctx context.Context, args []string) (err error) {
-	var o aggregateOptions
-	flags := flag.NewFlagSet("aggregates", flag.ContinueOnError)
-	flags.Uint64Var(&o.historic, "historic-rows", 40_000_000, "rows in HISTORIC")
-	flags.Uint64Var(&o.rt, "rt-rows", 1_000_000, "rows in RT, in one chunk")
-	flags.Uint64Var(&o.customers, "customers", 1_000_000, "customers")
-	flags.IntVar(&o.chunks, "chunks", 20, "chunks of HISTORIC, one a day")
-	flags.IntVar(&o.runs, "runs", 5, "runs of each query; the median counts")
-	if err := flags.Parse(args); err != nil {
-		return fmt.Errorf("read flags: %w", err)
-	}
+// aggregates measures the views of three aggregates against the same questions asked of AggregatingMergeTree tables made by
+// hand, which no update could ever correct; what their states take on disk; and what they add to a tick. The chunks are
+// written by the bridge's own statements, without a PostgreSQL.
+func aggregates(ctx context.Context, r *run) (err error) {
 	server, err := engine.StartClickHouse(ctx, engine.ClickHouseOptions{Progress: os.Stderr})
 	if err != nil {
 		return fmt.Errorf("start ClickHouse: %w", err)
 	}
 	defer func() { err = errors.Join(err, server.Stop(context.WithoutCancel(ctx))) }()
-	b := &aggregateBench{o: o, dsn: server.DSN("bench")}
+	b := &aggregateBench{run: r, dsn: server.DSN("bench"), historic: uint64(r.rows(40_000_000)), rt: uint64(r.rows(1_000_000)), customers: uint64(r.rows(1_000_000))}
 	if err := b.open(ctx); err != nil {
 		return err
 	}
 	defer b.db.Close()
+	if b.reader, err = connect(server, clickhouse.Settings{"max_threads": 1}); err != nil {
+		return err
+	}
+	defer func() { _ = b.reader.Close() }()
 	for _, step := range []func(context.Context) error{b.fill, b.declare, b.compute, b.byHand, b.ask, b.sizes, b.tick} {
 		if err := step(ctx); err != nil {
 			return err
@@ -62,15 +48,17 @@ func aggregates(ctx context.Context, args []string) (err error) {
 
 // aggregateBench is a table with aggregates, as a mark lists them.
 type aggregateBench struct {
-	o        aggregateOptions
-	dsn      string
-	db       *warehouse.Conn
-	store    *splitdate.Store
-	numbers  *splitdate.Numbers
-	table    *sql.Table
-	declared []*sql.Aggregate
-	states   *aggregate.States
-	mark     splitdate.Mark
+	run                     *run
+	dsn                     string
+	reader                  driver.Conn // as a dashboard's, with one thread
+	historic, rt, customers uint64      // rows, and different customers
+	db                      *warehouse.Conn
+	store                   *splitdate.Store
+	numbers                 *splitdate.Numbers
+	table                   *sql.Table
+	declared                []*sql.Aggregate
+	states                  *aggregate.States
+	mark                    splitdate.Mark
 }
 
 func (b *aggregateBench) open(ctx context.Context) (err error) {
@@ -121,16 +109,16 @@ func (b *aggregateBench) rowsText(r sql.Region, c splitdate.Chunk, first, n uint
 	return sql.Statement{Name: "fill", Text: fmt.Sprintf(`%s SELECT %[3]d + number,
 		fromUnixTimestamp64Micro(%[5]d + intDiv(number * %[6]d, %[4]d), 'UTC'), cityHash64(number, 1) %% 50, cityHash64(%[3]d + number, 2) %% %[7]d,
 		['new', 'paid', 'shipped', 'cancelled'][1 + cityHash64(number, 3) %% 4], 1 + cityHash64(number, 4) %% 4, toDecimal64(cityHash64(number, 5) %% 10000, 2) / 100, %[2]d
-		FROM numbers(%[4]d)`, b.table.InsertChunk(r).Text, c, first, n, from.UnixMicro(), length.Microseconds(), b.o.customers)}
+		FROM numbers(%[4]d)`, b.table.InsertChunk(r).Text, c, first, n, from.UnixMicro(), length.Microseconds(), b.customers)}
 }
 
 // fill writes the chunks and has a mark list them.
 func (b *aggregateBench) fill(ctx context.Context) error {
 	state := splitdate.Table{Chunks: map[splitdate.Chunk]splitdate.Meta{}}
-	split := firstDay.AddDate(0, 0, b.o.chunks)
+	split := firstDay.AddDate(0, 0, days)
 	state.Split = splitdate.InstantOf(split)
-	each := b.o.historic / uint64(b.o.chunks)
-	for i := range b.o.chunks {
+	each := b.historic / uint64(days)
+	for i := range days {
 		c := b.numbers.Next()
 		state.Clean = append(state.Clean, c)
 		if err := b.db.Exec(ctx, b.rowsText(sql.Historic, c, uint64(i)*each, each, firstDay.AddDate(0, 0, i), 24*time.Hour), nil); err != nil {
@@ -139,7 +127,7 @@ func (b *aggregateBench) fill(ctx context.Context) error {
 	}
 	rt := b.numbers.Next()
 	state.RT = []splitdate.Chunk{rt}
-	if err := b.db.Exec(ctx, b.rowsText(sql.RT, rt, b.o.historic, b.o.rt, split, 30*time.Minute), nil); err != nil {
+	if err := b.db.Exec(ctx, b.rowsText(sql.RT, rt, b.historic, b.rt, split, 30*time.Minute), nil); err != nil {
 		return err
 	}
 	for _, r := range []sql.Region{sql.Historic, sql.RT} {
@@ -218,7 +206,7 @@ func (b *aggregateBench) compute(ctx context.Context) error {
 		if err := b.publish(ctx, step); err != nil {
 			return err
 		}
-		fmt.Printf("backfill of %s over %d rows: %s\n", a.Name, b.o.historic, time.Since(begin).Round(time.Millisecond))
+		b.run.add(Row{Case: fmt.Sprintf("%d rows", b.historic), What: "backfill of " + a.Name, Value: time.Since(begin).Seconds(), Unit: "s"})
 		if err := b.merge(ctx, a); err != nil {
 			return err
 		}
@@ -231,12 +219,11 @@ func (b *aggregateBench) merge(ctx context.Context, a *sql.Aggregate) error {
 	if !ok {
 		return nil
 	}
-	begin, to := time.Now(), b.numbers.Next()
+	to := b.numbers.Next()
 	states, err := b.states.Merge(ctx, a, plan, to)
 	if err != nil || states == 0 {
 		return err
 	}
-	fmt.Printf("merged %d states of %s to %d: %s\n", plan.Before, a.Name, states, time.Since(begin).Round(time.Millisecond))
 	var step splitdate.Step
 	step.Aggregates.Merged = map[string]map[splitdate.Chunk]splitdate.Merged{a.Name: {to: {States: states, Of: plan.Of}}}
 	return b.publish(ctx, step)
@@ -277,80 +264,39 @@ func (b *aggregateBench) byHand(ctx context.Context) error {
 	return nil
 }
 
-// questions are asked of the aggregate's view, of the hand-made table and of the rows' view.
-var questions = []struct{ title, view, hand, rows string }{
-	{
-		"two days by hour",
-		"SELECT toStartOfHour(minute) AS h, sum(revenue), sum(sales) FROM bench.sales_by_minute WHERE minute >= '2026-01-08' AND minute < '2026-01-10' GROUP BY h",
-		"SELECT toStartOfHour(minute) AS h, sumMerge(revenue), countMerge(sales) FROM bench.hand_sales_by_minute WHERE minute >= '2026-01-08' AND minute < '2026-01-10' GROUP BY h",
-		"SELECT toStartOfHour(created_at) AS h, sum(price * qty), count() FROM bench.sales WHERE status != 'cancelled' AND created_at >= '2026-01-08' AND created_at < '2026-01-10' GROUP BY h",
-	},
-	{
-		"revenue of all stores",
-		"SELECT store_id, sum(revenue) FROM bench.sales_by_minute GROUP BY store_id",
-		"SELECT store_id, sumMerge(revenue) FROM bench.hand_sales_by_minute GROUP BY store_id",
-		"SELECT store_id, sum(price * qty) FROM bench.sales WHERE status != 'cancelled' GROUP BY store_id",
-	},
-	{
-		"customers by day",
-		"SELECT day, customers FROM bench.customers_by_day",
-		"SELECT day, uniqMerge(customers) FROM bench.hand_customers_by_day GROUP BY day",
-		"SELECT toDate(created_at) AS day, uniq(customer_id) FROM bench.sales GROUP BY day",
-	},
-	{
-		"percentile of a customer",
-		"WITH (SELECT revenue FROM bench.revenue_per_customer WHERE customer_id = 42) AS mine SELECT countIf(revenue < mine) / count() FROM bench.revenue_per_customer",
-		"WITH (SELECT sumMerge(revenue) FROM bench.hand_revenue_per_customer WHERE customer_id = 42) AS mine SELECT countIf(r < mine) / count() FROM (SELECT sumMerge(revenue) AS r FROM bench.hand_revenue_per_customer GROUP BY customer_id)",
-		"WITH (SELECT sum(price * qty) FROM bench.sales WHERE customer_id = 42) AS mine SELECT countIf(r < mine) / count() FROM (SELECT sum(price * qty) AS r FROM bench.sales GROUP BY customer_id)",
-	},
+// question is a file of sql/aggregates: the texts for the view of the aggregate, for the table made by hand, and for the
+// view of the rows.
+func question(name string) (title string, texts []string, err error) {
+	texts = statements(text("aggregates/" + name))
+	if len(texts) != 3 {
+		return "", nil, fmt.Errorf("%s holds %d statements, want 3", name, len(texts))
+	}
+	return strings.ReplaceAll(strings.TrimSuffix(name, ".sql"), "_", " "), texts, nil
 }
 
 func (b *aggregateBench) ask(ctx context.Context) error {
-	conn, err := b.reader()
+	entries, err := files.ReadDir("sql/aggregates")
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close() }()
-	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(out, "one thread\taggregate's view\tby hand\tratio\trows' view\t")
-	for _, q := range questions {
-		var took [3]time.Duration
-		for i, text := range []string{q.view, q.hand, q.rows} {
-			if took[i], err = b.median(ctx, conn, text); err != nil {
-				return fmt.Errorf("%s: %w", q.title, err)
-			}
+	for _, e := range entries {
+		title, texts, err := question(e.Name())
+		if err != nil {
+			return err
 		}
-		fmt.Fprintf(out, "%s\t%s\t%s\t%.2f\t%s\t\n", q.title, ms(took[0]), ms(took[1]), float64(took[0])/float64(took[1]), ms(took[2]))
-	}
-	return out.Flush()
-}
-
-func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
-
-// reader connects as a dashboard would, with one thread.
-func (b *aggregateBench) reader() (driver.Conn, error) {
-	opts, err := clickhouse.ParseDSN(b.dsn)
-	if err != nil {
-		return nil, fmt.Errorf("parse DSN: %w", err)
-	}
-	opts.Settings = clickhouse.Settings{"max_threads": 1}
-	return clickhouse.Open(opts)
-}
-
-// median runs a query once to warm up, and then as often as was asked.
-func (b *aggregateBench) median(ctx context.Context, conn driver.Conn, query string) (time.Duration, error) {
-	var took []time.Duration
-	for i := range b.o.runs + 1 {
-		begin := time.Now()
-		if err := conn.Exec(ctx, query); err != nil {
-			return 0, err
+		var asking []func() error
+		for _, text := range texts {
+			asking = append(asking, func() error { return drain(ctx, b.reader, text) })
 		}
-		if i > 0 {
-			took = append(took, time.Since(begin))
+		took, err := race(b.run.runs, asking...)
+		if err != nil {
+			return fmt.Errorf("%s: %w", title, err)
+		}
+		for i, against := range []string{"by hand", "rows' view"} {
+			b.run.add(Row{Case: "one thread", What: title, Value: millis(took[0]), Unit: "ms", Against: against, Other: millis(took[1+i])})
 		}
 	}
-	slices.Sort(took)
-	return took[len(took)/2], nil
+	return nil
 }
 
 // sizes compares what the states of HISTORIC take with a bare aggregate that has the chunk in its key.
@@ -371,8 +317,11 @@ func (b *aggregateBench) sizes(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("%s: states of HISTORIC %.1f MB, bare with the chunk in its key %.1f MB (%+.1f%%), merged level %.1f MB\n", a.Name,
-			float64(size[0])/1e6, float64(size[1])/1e6, 100*(float64(size[0])/float64(size[1])-1), float64(merged-size[0])/1e6)
+		const mb = 1e6
+		b.run.add(Row{
+			Case: a.Name, What: "states of HISTORIC", Value: float64(size[0]) / mb, Unit: "MB", Against: "by hand, with the chunk in its key", Other: float64(size[1]) / mb,
+		})
+		b.run.add(Row{Case: a.Name, What: "merged level", Value: float64(merged-size[0]) / mb, Unit: "MB"})
 	}
 	return nil
 }
@@ -385,7 +334,7 @@ func sizeText(where string) sql.Statement {
 func (b *aggregateBench) tick(ctx context.Context) error {
 	from := b.mark.Tables["sales"].RT
 	var rewrites, all []time.Duration
-	for range b.o.runs {
+	for range b.run.runs {
 		to := b.numbers.Next()
 		begin := time.Now()
 		err := b.db.Exec(ctx, b.table.Rewrite(sql.RT), warehouse.Params{
@@ -407,8 +356,9 @@ func (b *aggregateBench) tick(ctx context.Context) error {
 		}
 		all = append(all, time.Since(begin))
 	}
-	slices.Sort(rewrites)
-	slices.Sort(all)
-	fmt.Printf("tick that rewrites %d rows of RT: %s without aggregates, %s with %d\n", b.o.rt, ms(rewrites[len(rewrites)/2]), ms(all[len(all)/2]), len(b.declared))
+	b.run.add(Row{
+		Case: fmt.Sprintf("%d rows of RT rewritten", b.rt), What: fmt.Sprintf("tick with %d aggregates", len(b.declared)), Value: millis(median(all)), Unit: "ms",
+		Against: "without", Other: millis(median(rewrites)),
+	})
 	return nil
 }

@@ -1,2 +1,2 @@
--- {by_minute} is the aggregate's view; the limit and the peer, which have none, group the rows.
+-- Where there is no aggregate's view, as in the limit and the peer, its rows are grouped.
 SELECT minute, sales, revenue FROM {by_minute} WHERE minute >= toStartOfDay(now()) - INTERVAL 3 DAY AND minute < toStartOfDay(now()) - INTERVAL 2 DAY AND store_id = 7 ORDER BY minute

@@ -19,8 +19,8 @@ CREATE PUBLICATION tidemark FOR TABLE sales, stores, products;
 -- fill adds n sales with ids from first on, spread evenly over a time.
 CREATE PROCEDURE fill(first bigint, n bigint, since timestamptz, until timestamptz) LANGUAGE sql AS $$
     INSERT INTO sales
-    SELECT first + g, since + (until - since) * (g::float8 / n), hashint8(g) & 31, hashint8(first + g + 1) & 1048575, hashint8(g + 2) & 511,
-        (ARRAY['new', 'paid', 'shipped', 'cancelled'])[1 + (hashint8(g + 3) & 3)], 1 + (hashint8(g + 4) & 3), (hashint8(g + 5) & 8191) / 100.0,
+    SELECT first + g, since + (until - since) * (g::float8 / n), hashint8(first + g) & 31, hashint8(first + g + 1) & 1048575, hashint8(first + g + 2) & 511,
+        (ARRAY['new', 'paid', 'shipped', 'cancelled'])[1 + (hashint8(first + g + 3) & 3)], 1 + (hashint8(first + g + 4) & 3), (hashint8(first + g + 5) & 8191) / 100.0,
         CASE WHEN g % 10 = 0 THEN 'note ' || g END
     FROM generate_series(0, n - 1) g
 $$;
