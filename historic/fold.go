@@ -107,12 +107,14 @@ func (f *Fold) Join(chunks []splitdate.Chunk, metas map[splitdate.Chunk]splitdat
 	}
 }
 
-// Build writes the chunks of the fold. It runs beside the ticks and needs nothing but what the fold froze.
-func (a *Archive) Build(ctx context.Context, f *Fold) error {
+// Build writes the chunks of the fold. It runs beside the ticks and needs nothing but what the fold froze; where rows of a
+// range are replaced, since tells which of those that were not loaded stay all the same.
+func (a *Archive) Build(ctx context.Context, f *Fold, since splitdate.Since) error {
 	params := warehouse.Params{}
 	periodsOf, fold := a.table.FoldPeriods(), a.table.Fold()
 	if f.rest != nil {
-		params = f.rest.Params(splitdate.Since{})
+		params = f.rest.Params(since)
+		params["loaded_historic"] = warehouse.Array(since.Loaded)
 		periodsOf, fold = a.table.FoldRestPeriods(), a.table.FoldRest()
 	}
 	params["from"], params["masks"], params["late"] = warehouse.Array(f.From), warehouse.Array(f.Masks), warehouse.Array(f.Late)

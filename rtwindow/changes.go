@@ -18,6 +18,12 @@ type entry struct {
 	row          cdc.Tuple // by column of the table; of a dead row only the key is filled
 	source       cdc.Tuple // the key, when the piece began, of the row that unchanged values come from
 	lsn, ordinal uint64
+	op           cdc.Op // of the last change; a dead row whose last change is an UPDATE has another key now
+	time         int64  // of its commit, µs since the epoch
+}
+
+func (e *entry) at(c *cdc.Event) {
+	e.lsn, e.ordinal, e.op, e.time = uint64(c.LSN), c.Ordinal, c.Op, c.Time.UnixMicro()
 }
 
 func (e *entry) unresolved() bool { return e.live && e.source != nil }
@@ -96,7 +102,9 @@ func (c *Changes) addKeyless(e *cdc.Event) error {
 			"table %s has no key, but the stream brought a change %q at %s", c.table.Source, e.Op, e.LSN)
 	}
 	row := c.arrange(e.New)
-	c.entries = append(c.entries, &entry{insert: true, live: true, row: row, lsn: uint64(e.LSN), ordinal: e.Ordinal})
+	n := &entry{insert: true, live: true, row: row}
+	n.at(e)
+	c.entries = append(c.entries, n)
 	c.bytes += size(row)
 	return nil
 }
@@ -177,14 +185,14 @@ func (c *Changes) put(row, source cdc.Tuple, e *cdc.Event, first bool) {
 	}
 	n := c.entry(row, first)
 	n.live, n.row, n.source = true, row, source
-	n.lsn, n.ordinal = uint64(e.LSN), e.Ordinal
+	n.at(e)
 	c.bytes += size(row)
 }
 
 func (c *Changes) remove(old cdc.Tuple, e *cdc.Event) {
 	n := c.entry(old, false)
 	n.live, n.row, n.source = false, old, nil
-	n.lsn, n.ordinal = uint64(e.LSN), e.Ordinal
+	n.at(e)
 	c.bytes += size(old)
 }
 

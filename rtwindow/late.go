@@ -68,6 +68,7 @@ func (w *Window) Replace(ctx context.Context, state splitdate.Table, loaded []sp
 		}
 		to := w.numbers()
 		params := r.Params(since)
+		params["loaded_historic"] = warehouse.Array(since.Loaded)
 		params["to"], params["from"], params["loaded"] = warehouse.U64(to), warehouse.Array(touched), warehouse.Array(side.loaded)
 		if err := w.db.Exec(ctx, w.table.Replace(side.region), params); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
@@ -116,8 +117,8 @@ func lookups(entries []*entry) (n uint64) {
 }
 
 // Resolve fills in the TOAST values that the WAL left out: from the pieces of earlier flushes, or from the state before
-// the tick.
-func (w *Window) Resolve(ctx context.Context, state splitdate.Table, p Pending) (Pending, error) {
+// the tick. Rows that are too old to be there need none.
+func (w *Window) Resolve(ctx context.Context, state splitdate.Table, p Pending, ages splitdate.Ages) (Pending, error) {
 	next := p
 	next.Pieces = slices.Clone(p.Pieces)
 	for i, piece := range p.Pieces {
@@ -125,7 +126,7 @@ func (w *Window) Resolve(ctx context.Context, state splitdate.Table, p Pending) 
 			continue
 		}
 		resolved := Piece{Chunk: w.numbers(), Flush: piece.Flush}
-		if err := w.resolve(ctx, state, earlier(next.Pieces[:i], piece), piece.Chunk, resolved.Chunk); err != nil {
+		if err := w.resolve(ctx, state, earlier(next.Pieces[:i], piece), piece.Chunk, resolved.Chunk, ages); err != nil {
 			return p, err
 		}
 		next.Pieces[i] = resolved
@@ -143,7 +144,7 @@ func earlier(pieces []Piece, than Piece) (chunks []splitdate.Chunk) {
 	return chunks
 }
 
-func (w *Window) resolve(ctx context.Context, state splitdate.Table, pieces []splitdate.Chunk, from, to splitdate.Chunk) error {
+func (w *Window) resolve(ctx context.Context, state splitdate.Table, pieces []splitdate.Chunk, from, to splitdate.Chunk, ages splitdate.Ages) error {
 	err := w.db.Exec(ctx, w.table.ResolveUnchanged(), warehouse.Params{
 		"to": warehouse.U64(to), "from": warehouse.U64(from), "pieces": warehouse.Array(pieces),
 		"rt": warehouse.Array(state.RT), "late": warehouse.Array(state.Late),
@@ -154,7 +155,7 @@ func (w *Window) resolve(ctx context.Context, state splitdate.Table, pieces []sp
 	}
 	var rows [2]uint64
 	for i, chunk := range []splitdate.Chunk{from, to} {
-		if rows[i], err = w.count(ctx, w.table.CountChanges(), warehouse.Params{"piece": warehouse.U64(chunk)}); err != nil {
+		if rows[i], err = w.count(ctx, w.table.CountChanges(), warehouse.Params{"piece": warehouse.U64(chunk), "oldest": warehouse.I64(ages.Oldest)}); err != nil {
 			return err
 		}
 	}
@@ -168,13 +169,14 @@ func (w *Window) resolve(ctx context.Context, state splitdate.Table, pieces []sp
 func (w *Window) send(ctx context.Context, c *Changes, entries []*entry, piece Piece) error {
 	w.rows.Reset()
 	chunk, lsn, ordinal := make([]uint64, len(entries)), make([]uint64, len(entries)), make([]uint64, len(entries))
-	insert, live := make([]uint8, len(entries)), make([]uint8, len(entries))
+	insert, live, op := make([]uint8, len(entries)), make([]uint8, len(entries)), make([]uint8, len(entries))
+	at := make([]time.Time, len(entries))
 	for i, e := range entries {
 		if err := appendRow(w.rows, e.row, e.live, c.key); err != nil {
 			return fmt.Errorf("table %s, row %s, at %s: %w", w.table.Source, c.Key(e.row), cdc.LSN(e.lsn), err)
 		}
 		chunk[i], lsn[i], ordinal[i] = uint64(piece.Chunk), e.lsn, e.ordinal
-		insert[i], live[i] = flag(e.insert), flag(e.live)
+		insert[i], live[i], op[i], at[i] = flag(e.insert), flag(e.live), uint8(e.op), time.UnixMicro(e.time)
 	}
 	statement := w.table.InsertChanges()
 	if piece.Raw {
@@ -185,7 +187,7 @@ func (w *Window) send(ctx context.Context, c *Changes, entries []*entry, piece P
 		if err := w.rows.AppendTo(b, 0); err != nil {
 			return err
 		}
-		for i, col := range []any{chunk, lsn, ordinal, insert, live} {
+		for i, col := range []any{chunk, lsn, ordinal, insert, live, op, at} {
 			if err := b.Column(n + i).Append(col); err != nil {
 				return err
 			}
@@ -193,7 +195,7 @@ func (w *Window) send(ctx context.Context, c *Changes, entries []*entry, piece P
 		if !piece.Raw {
 			return nil
 		}
-		return w.appendSources(entries, b, n+5)
+		return w.appendSources(entries, b, n+7)
 	})
 }
 

@@ -30,14 +30,17 @@ type Found struct {
 	pieces         []splitdate.Chunk
 }
 
-// Compact makes one piece, with one row per key, of the pieces of several flushes, and counts its lookups.
-func (w *Window) Compact(ctx context.Context, p Pending) (Pending, error) {
+// Compact makes one piece, with one row per key, of the pieces of several flushes, and counts its lookups. It leaves out what
+// the ages of rows make of no effect: deletes of rows of the state that are kept, and new rows that are too old.
+func (w *Window) Compact(ctx context.Context, state splitdate.Table, p Pending, ages splitdate.Ages) (Pending, error) {
 	if w.table.Keyless() || p.Flushes < 2 && !p.Overlapping {
 		return p, nil
 	}
 	to := w.numbers()
 	err := w.db.Exec(ctx, w.table.CompactChanges(), warehouse.Params{
 		"to": warehouse.U64(to), "pieces": warehouse.Array(p.Chunks()), "maybe_there": flagText(p.Overlapping),
+		"historic": warehouse.Array(state.Historic()), "masks": warehouse.Array(state.Masks), "late": warehouse.Array(state.Late),
+		"keep": warehouse.I64(ages.Keep), "oldest": warehouse.I64(ages.Oldest),
 	})
 	if err != nil {
 		return p, err

@@ -52,7 +52,17 @@ func (r Range) String() string {
 type Since struct {
 	Barrier LSN
 	Journal []Chunk
+
+	Keep   Instant // rows before it stay where they are not among the loaded ones: the source has deleted them
+	Loaded []Chunk // of HISTORIC
 }
+
+// Ages say what becomes of rows because of their dates: those before Keep stay when the source deletes them, those before
+// Oldest are not there at all, whatever the source has.
+type Ages struct{ Keep, Oldest Instant }
+
+// Ancient is before every date that ClickHouse holds.
+const Ancient = Instant(-2_208_988_800_000_000)
 
 // Params are the parameters of statements about the rows of a range that did not change since a barrier.
 func (r Range) Params(since Since) warehouse.Params {
@@ -65,7 +75,7 @@ func (r Range) Params(since Since) warehouse.Params {
 	return warehouse.Params{
 		"since": bound(r.From, r.OpenStart()), "until": bound(r.To, r.OpenEnd()),
 		"open_start": flag(r.OpenStart()), "open_end": flag(r.OpenEnd()),
-		"barrier": warehouse.U64(since.Barrier), "journal": warehouse.Array(since.Journal),
+		"barrier": warehouse.U64(since.Barrier), "journal": warehouse.Array(since.Journal), "keep": warehouse.I64(max(since.Keep, Ancient)),
 	}
 }
 

@@ -8,6 +8,8 @@ CREATE TABLE IF NOT EXISTS {{.Changes}}
     `_ordinal` UInt64,
     `_insert` UInt8,
     `_live` UInt8,
+    `_op` UInt8,
+    `_time` DateTime64(6, 'UTC'),
     `_unchanged` Array(UInt16)
 {{- range $i, $c := .KeyColumns}},
     {{source $i}} {{$c.Type.Name}}

@@ -6,7 +6,7 @@ FROM
     WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
         AND (`_chunk`, {{hidden .Key}}) NOT IN (SELECT `_of`, {{idents .Key}} FROM {{.Masks}} WHERE `_chunk` IN {masks:Array(UInt64)})
 {{- if .Rest}}
-        AND NOT {{.InRange}}
+        AND NOT {{.Leaves}}
 {{- end}}
     UNION ALL
     SELECT {{idents .Stored}} FROM {{.Late}}

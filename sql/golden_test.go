@@ -38,6 +38,7 @@ func goldenTables(t *testing.T) map[string]TableConfig {
 		"composite": {Source: "public.composite", Columns: []Column{id, day, price}, Key: []string{"day", "id"}, Date: "day", PartitionBy: "month"},
 		"keyless":   {Source: "public.keyless", Columns: []Column{price, local}, Date: "mtime", PartitionBy: "hour"},
 		"own":       {Source: "public.own", Columns: []Column{column(t, "_chunk", oidInt8, -1, true), column(t, "__source_7", oidInt8, -1, false), at}, Key: []string{"_chunk"}, Date: "created_at"},
+		"kept":      {Source: "public.kept", Columns: []Column{id, at, note}, Key: []string{"id"}, Date: "created_at", KeepsOld: true, Retains: true},
 		"stores":    {Source: "we`ird.stores", Columns: []Column{id, note}, Key: []string{"id"}},
 	}
 }

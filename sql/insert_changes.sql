@@ -1,1 +1,1 @@
-INSERT INTO {{.Changes}}({{columns .Columns}}, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
+INSERT INTO {{.Changes}}({{columns .Columns}}, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`)

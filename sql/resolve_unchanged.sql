@@ -1,9 +1,9 @@
-INSERT INTO {{.Changes}} ({{columns .Columns}}, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
+INSERT INTO {{.Changes}} ({{columns .Columns}}, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`)
 SELECT
 {{- range $i, $c := .Columns}}
     if(has(`_changes`.`_unchanged`, {{$i}}), `_older`.{{ident $c.Name}}, `_changes`.{{ident $c.Name}}),
 {{- end}}
-    {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_changes`.`_insert`, `_changes`.`_live`
+    {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_changes`.`_insert`, `_changes`.`_live`, `_changes`.`_op`, `_changes`.`_time`
 FROM {{.Changes}} AS `_changes`
 INNER JOIN
 (

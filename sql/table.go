@@ -40,7 +40,7 @@ func Regions() []Region { return []Region{RT, Late, Historic, Masks, Changes} }
 
 // ownNames are the columns of internal tables besides the source's, without their prefix and sourceName's, and the names that
 // statements give to tables: ClickHouse takes a column "t.c" of the source for column c of t.
-var ownNames = []string{"chunk", "of", "lsn", "ordinal", "insert", "live", "unchanged", "last", "first_is_insert", "outlived", "changes", "newest", "older"}
+var ownNames = []string{"chunk", "of", "lsn", "ordinal", "insert", "live", "op", "time", "unchanged", "last", "first_is_insert", "outlived", "changes", "newest", "older"}
 
 // prefixFor returns a prefix for our columns that none of the source's names has.
 func prefixFor(cols []Column) string {
@@ -65,6 +65,8 @@ type TableConfig struct {
 	Date        string
 	OrderBy     []string // default: the key
 	PartitionBy string   // hour, day or month; default day
+	KeepsOld    bool     // deletes leave rows before an instant alone
+	Retains     bool     // rows before an instant are dropped, whatever the source has
 }
 
 // Table renders the statements of one published table. It is safe for concurrent use.

@@ -163,14 +163,47 @@ func (t *Table) InRange() string {
 	return "(" + in + ")"
 }
 
+// Leaves renders whether a live row of HISTORIC or LATE has to be among the loaded ones of a range, or else goes: it lies in the
+// range, and is not of those that stay although the source has deleted them. Parameters: those of InRange; keep (µs since
+// the epoch, UTC) and loaded_historic, of tables that keep old rows.
+func (t *Table) Leaves() string {
+	if !t.KeepsOld {
+		return t.InRange()
+	}
+	key := tuple(mapJoin(t.Key, Ident), len(t.Key))
+	return fmt.Sprintf("(%s AND (NOT %s OR %s IN (SELECT %s FROM %s WHERE indexHint(%s IN {loaded_historic:Array(UInt64)}))))",
+		t.InRange(), t.Old(), key, mapJoin(t.Key, Ident), t.Historic(), Ident(t.ChunkColumn()))
+}
+
+// Old renders whether a row is kept although the source deletes it. Parameter: keep.
+func (t *Table) Old() string {
+	old := Ident(t.Date) + " < " + t.bound("keep")
+	if t.date.Type.Nullable {
+		old = "ifNull(" + old + ", 0)"
+	}
+	return "(" + old + ")"
+}
+
+// Deleted is the code of a DELETE in the changes.
+func (t *Table) Deleted() int { return 'D' }
+
+// Retained renders whether a row is young enough to be there at all. Parameter: oldest (µs since the epoch, UTC).
+func (t *Table) Retained() string {
+	young := Ident(t.prefix+"changes") + "." + Ident(t.Date) + " >= " + t.bound("oldest")
+	if t.date.Type.Nullable {
+		young = "ifNull(" + young + ", 1)"
+	}
+	return "(" + young + ")"
+}
+
 // Unchanged renders whether a row did not change since a barrier. Parameters: journal, the pieces of the ticks since;
 // barrier, its LSN: rows without a key never change, and carry the position that brought them.
 func (t *Table) Unchanged() string {
 	if t.Keyless() {
-		return "`_lsn` < {barrier:UInt64}"
+		return Ident(t.prefix+"lsn") + " < {barrier:UInt64}"
 	}
 	key := tuple(mapJoin(t.Key, Ident), len(t.Key))
-	return fmt.Sprintf("%s NOT IN (SELECT %s FROM %s WHERE `_chunk` IN {journal:Array(UInt64)})", key, mapJoin(t.Key, Ident), t.Changes())
+	return fmt.Sprintf("%s NOT IN (SELECT %s FROM %s WHERE %s IN {journal:Array(UInt64)})", key, mapJoin(t.Key, Ident), t.Changes(), Ident(t.ChunkColumn()))
 }
 
 // Identity renders what names a row for people, an array of texts: its key's values, or all values where it has no key.

@@ -86,7 +86,7 @@ func (s *session) beginFold(ctx context.Context, t *table, rng splitdate.Range) 
 		Uint64("masks", state.Rows(fold.Masks)).Msg("folding")
 	held := s.held(t)
 	go func() { // ends with the statements or ctx; awaited by endFold or stopFold
-		err := t.archive.Build(warehouse.OnProgress(ctx, f.job.Add), &f.fold)
+		err := t.archive.Build(warehouse.OnProgress(ctx, f.job.Add), &f.fold, splitdate.Since{})
 		if err == nil {
 			err = t.states.Write(ctx, historicOf(held, f.fold.Built()))
 		}

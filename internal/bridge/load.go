@@ -211,8 +211,9 @@ func (l *loading) readUnderBarrier(ctx context.Context, s *session, at *splitdat
 
 // readPiece copies the next piece to chunks and tells the loop.
 func (l *loading) readPiece(ctx context.Context, s *session, barrier *cdc.Barrier, split splitdate.Instant, at *splitdate.Load) error {
+	rng := l.table.retained(splitdate.Table{Split: split})
 	loader, err := load.New(s.db, l.table.sql, load.Options{
-		Barrier: barrier.LSN, Split: split, Range: splitdate.Everything, Small: l.table.source.Pages < smallPages, Numbers: s.nextChunk,
+		Barrier: barrier.LSN, Split: split, Range: rng, Small: l.table.source.Pages < smallPages, Numbers: s.nextChunk,
 	})
 	if err != nil {
 		return err
@@ -223,6 +224,9 @@ func (l *loading) readPiece(ctx context.Context, s *session, barrier *cdc.Barrie
 	}
 	before := int64(at.Base.Rows(at.Base.Listed()))
 	opts.Progress = func(rows, total int64) { l.job.Advance(before+rows, total) }
+	if opts.Between = between(l.table, rng); opts.Between != nil {
+		opts.Between.Indexed = false // it is read by its pages
+	}
 	if at.Files != "" {
 		opts.Pages = &cdc.Pages{Files: at.Files, First: at.Pages, End: min(at.Pages+s.piecePages(at.End), at.End)}
 		at.Pages = opts.Pages.End

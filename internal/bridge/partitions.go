@@ -248,7 +248,7 @@ func (s *session) compareLeaves(ctx context.Context, t *table) {
 	state := s.mark.Tables[t.sql.Name]
 	for _, r := range ranges {
 		switch {
-		case !r.filled && estimate(state, r.Range) == 0: // nothing is there, nor here
+		case !r.filled && (estimate(state, r.Range) == 0 || r.To <= t.ages(state).Keep): // nothing is there, nor here, or it stays
 		case r.Range == splitdate.Everything:
 			w.parts = append(w.parts, s.parts(t, r.Range)...)
 		default: // a partition comes or goes as a whole, in one mark

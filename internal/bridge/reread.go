@@ -116,7 +116,7 @@ func (r *rereading) run(ctx context.Context, s *session, state splitdate.Table, 
 		return nil
 	}
 	r.job.Enter("building")
-	if err := r.table.archive.Build(ctx, &r.fold); err != nil {
+	if err := r.table.archive.Build(ctx, &r.fold, at.since); err != nil {
 		return err
 	}
 	return r.table.states.Write(ctx, historicOf(held, slices.Concat(r.fold.Built(), r.loaded.Clean)))
@@ -184,12 +184,14 @@ func (s *session) answerReread() {
 	r.waiting = false
 	state := s.mark.Tables[r.table.sql.Name]
 	s.keeper.pin(r.table.sql, state.Listed())
-	r.reached <- reached{state: state, since: r.changed()}
+	r.reached <- reached{state: state, since: r.changed(state)}
 }
 
 // changed is what the ticks changed since the journal began: all that changed since the barrier, and a little more.
-func (r *rereading) changed() splitdate.Since {
-	return splitdate.Since{Barrier: r.barrier, Journal: slices.Clone(r.table.journal.pieces)}
+func (r *rereading) changed(state splitdate.Table) splitdate.Since {
+	return splitdate.Since{
+		Barrier: r.barrier, Journal: slices.Clone(r.table.journal.pieces), Keep: r.table.ages(state).Keep, Loaded: r.loaded.Clean,
+	}
 }
 
 func (s *session) rereadAsks() <-chan cdc.LSN {
@@ -300,7 +302,8 @@ func (s *session) dropLoaded(r *rereading) {
 // publishReread puts the loaded rows in the place of the live ones of the range, all in one mark.
 func (s *session) publishReread(ctx context.Context, r *rereading) error {
 	name := r.table.sql.Name
-	state, since := s.mark.Tables[name], r.changed()
+	state := s.mark.Tables[name]
+	since := r.changed(state)
 	r.fold.Join(r.loaded.Clean, r.loaded.Chunks)
 	var d splitdate.Delta
 	if err := r.table.archive.Publish(ctx, state, r.fold, since.Journal, &d); err != nil {

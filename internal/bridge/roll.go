@@ -32,18 +32,21 @@ func (s *session) roll(ctx context.Context) ([]Rolled, error) {
 		if !ok || s.holdsSplit(t, state) {
 			continue
 		}
-		split, due := s.due(t, state, now)
-		if !due {
-			continue
+		var d splitdate.Delta
+		if split, due := s.due(t, state, now); due {
+			if d, err = t.archive.Roll(ctx, state, split); err != nil {
+				return nil, err
+			}
+			rolled = append(rolled, describeRoll(t.sql, state, d))
 		}
-		d, err := t.archive.Roll(ctx, state, split)
-		if err != nil {
+		if d, err = s.dropOld(ctx, t, state, d); err != nil {
 			return nil, err
 		}
-		step.Deltas[t.sql.Name] = d
-		rolled = append(rolled, describeRoll(t.sql, state, d))
+		if !d.Empty() {
+			step.Deltas[t.sql.Name] = d
+		}
 	}
-	if len(rolled) == 0 {
+	if len(step.Deltas) == 0 {
 		return nil, nil
 	}
 	if err := s.publish(ctx, step); err != nil {

@@ -82,6 +82,7 @@ func planTable(cfg *config.Config, t *config.Table, catalog []cdc.Table) (plan, 
 	table, err := sql.NewTable(sql.TableConfig{
 		Database: sql.Database(cfg.ClickHouse.Database), Source: source, Name: name, Columns: columns,
 		Key: found.Key, Date: t.DateColumn, OrderBy: t.OrderBy, PartitionBy: string(t.PartitionBy),
+		KeepsOld: t.KeepOlderThan > 0, Retains: t.Retain > 0,
 	})
 	if err != nil {
 		return plan{}, []error{fault.New("name a timestamp or date column, or leave date_column out to mirror the table", "tables.%s.date_column: %w", source, err)}

@@ -89,18 +89,38 @@ func (s *session) applyTable(ctx context.Context, t *table, state splitdate.Tabl
 		return d, err
 	}
 	p := t.pending
-	p.Overlapping = p.Overlapping || t.inDoubt()
-	if p.Truncated {
+	p.Overlapping = p.Overlapping || t.inDoubt() || t.sql.KeepsOld || t.sql.Retains
+	switch {
+	case p.Truncated && t.sql.KeepsOld:
+		gone, kept, err := s.takeOut(ctx, t, state, splitdate.Range{From: t.ages(state).Keep, To: splitdate.Everything.To})
+		if err != nil {
+			return d, err
+		}
+		if d, err = s.applyPieces(ctx, t, kept, p); err != nil {
+			return d, err
+		}
+		return s.oneAfterTheOther(t, gone, d), nil
+	case p.Truncated:
 		d.DropRT, d.DropLate, d.DropMasks, d.DropHistoric = state.RT, state.Late, state.Masks, state.Historic()
 		state = splitdate.Table{Mirrored: state.Mirrored, Split: state.Split}
 	}
+	changed, err := s.applyPieces(ctx, t, state, p)
+	if err != nil {
+		return d, err
+	}
+	return s.oneAfterTheOther(t, d, changed), nil
+}
+
+// applyPieces writes the chunks that the pieces make of a state.
+func (s *session) applyPieces(ctx context.Context, t *table, state splitdate.Table, p rtwindow.Pending) (d splitdate.Delta, err error) {
 	if len(p.Pieces) == 0 {
 		return d, nil
 	}
-	if p, err = t.window.Resolve(ctx, state, p); err != nil {
+	ages := t.ages(state)
+	if p, err = t.window.Resolve(ctx, state, p, ages); err != nil {
 		return d, err
 	}
-	if p, err = t.window.Compact(ctx, p); err != nil {
+	if p, err = t.window.Compact(ctx, state, p, ages); err != nil {
 		return d, err
 	}
 	t.pending = p

@@ -61,6 +61,9 @@ func (s *session) parts(t *table, rng splitdate.Range) (out []part) {
 		return nil
 	}
 	state := s.mark.Tables[t.sql.Name]
+	if rng = rng.Intersect(t.retained(state)); rng.Empty() {
+		return nil
+	}
 	from := rng.From
 	for _, at := range append(s.starts(t, state), rng.To) {
 		if at <= from || at > rng.To || !t.indexed && at != rng.To {
@@ -153,7 +156,8 @@ func (s *session) nextPart(ctx context.Context) {
 			return
 		}
 		w.parts = w.parts[1:]
-		if s.live(next.table) {
+		next.rng = next.rng.Intersect(next.table.retained(s.mark.Tables[next.table.sql.Name]))
+		if s.live(next.table) && !next.rng.Empty() {
 			s.beginReread(ctx, next, w)
 		}
 	}

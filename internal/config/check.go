@@ -55,6 +55,7 @@ func (r *reader) checkTables(c *Config) {
 			r.checkMirrored(path, t)
 		} else {
 			r.checkSplit(path, t, c)
+			r.checkAges(path, t)
 		}
 		r.checkColumns(path, t)
 		for j := range t.Aggregates {
@@ -71,8 +72,25 @@ func (r *reader) checkMirrored(path string, t *Table) {
 	if p := join(path, "partition_by"); t.PartitionBy != "" {
 		r.faultAt(p, try, "means nothing for a table without date_column")
 	}
-	if p := join(path, "rt_window"); t.RTWindow != 0 {
-		r.faultAt(p, try, "means nothing for a table without date_column")
+	for key, written := range map[string]bool{"rt_window": t.RTWindow != 0, keepKey: t.KeepOlderThan != 0, "retain": t.Retain != 0} {
+		if written {
+			r.faultAt(join(path, key), try, "means nothing for a table without date_column")
+		}
+	}
+}
+
+const keepKey = "deletes.keep_older_than"
+
+// checkAges: what is kept or dropped by its age has settled.
+func (r *reader) checkAges(path string, t *Table) {
+	for key, age := range map[string]time.Duration{keepKey: t.KeepOlderThan, "retain": t.Retain} {
+		p := join(path, key)
+		if _, written := r.origins[p]; written && age <= t.RTWindow && r.good(p, join(path, "rt_window")) {
+			r.faultAt(p, "make it longer", "%v is not longer than rt_window (%v)", age, t.RTWindow)
+		}
+	}
+	if p := join(path, "retain"); t.Retain != 0 && t.Retain <= t.KeepOlderThan && r.good(p, join(path, keepKey)) {
+		r.faultAt(p, "make it longer, or remove "+keepKey, "%v is not longer than %s (%v), so that nothing would be kept", t.Retain, keepKey, t.KeepOlderThan)
 	}
 }
 

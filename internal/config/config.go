@@ -116,6 +116,9 @@ type Table struct {
 	RTWindow    time.Duration // the table's own or Config.RTWindow
 	Columns     Columns
 	Aggregates  []Aggregate // in the order of the file
+
+	KeepOlderThan time.Duration // deletes leave rows alone that are older than this; 0: they leave none
+	Retain        time.Duration // partitions with no younger row are dropped; 0: none is
 }
 
 // Mirrored says that the table has no date column and so no split.

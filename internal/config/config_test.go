@@ -188,3 +188,16 @@ func TestUnreadableFile(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestAges(t *testing.T) {
+	c, err := Parse("t.yaml", []byte(head+"tables:\n  public.a: {date_column: d, deletes: apply}\n  public.b: {date_column: d, deletes: {keep_older_than: 90d}, retain: 3y}\n"), envOf(nil), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := c.Tables[0]; a.KeepOlderThan != 0 || a.Retain != 0 {
+		t.Errorf("%+v", a)
+	}
+	if b := c.Tables[1]; b.KeepOlderThan != 90*24*time.Hour || b.Retain != 3*365*24*time.Hour {
+		t.Errorf("%+v", b)
+	}
+}

@@ -117,6 +117,22 @@ tables:
 			"t.yaml:4: tables.public.b.rt_window: 0s is less than 1ms",
 		},
 	},
+	"ages": {
+		head + "rt_window: 2m\ntables:\n  public.a: {date_column: d, deletes: {keep_older_than: 1m}, retain: 90s}\n  public.b: {date_column: d, deletes: {keep_older_than: 90d}, retain: 90d}\n" +
+			"  public.c: {deletes: {keep_older_than: 90d}, retain: 3y}\n  public.d: {date_column: d, deletes: ignore, retain: 0s}\n  public.e: {date_column: d, deletes: {keep: 1d}, retain: soon}\n",
+		nil, nil,
+		[]string{
+			"t.yaml:5: tables.public.a.deletes.keep_older_than: 1m0s is not longer than rt_window (2m0s)",
+			"t.yaml:5: tables.public.a.retain: 1m30s is not longer than rt_window (2m0s)",
+			"t.yaml:6: tables.public.b.retain: 2160h0m0s is not longer than deletes.keep_older_than (2160h0m0s), so that nothing would be kept",
+			"t.yaml:7: tables.public.c.deletes.keep_older_than: means nothing for a table without date_column",
+			"t.yaml:7: tables.public.c.retain: means nothing for a table without date_column",
+			`t.yaml:8: tables.public.d.deletes: "ignore" is not apply`,
+			"t.yaml:8: tables.public.d.retain: 0s is not longer than rt_window (2m0s)",
+			"t.yaml:9: tables.public.e.deletes.keep: unknown key",
+			`t.yaml:9: tables.public.e.retain: "soon" is not a duration`,
+		},
+	},
 	"step longer than window": {head + someTable + "rt_window: 30s\n", nil, nil, []string{"t.yaml: split_step: 1m0s is longer than rt_window (30s)"}},
 	"aggregates of one name": {
 		head + "tables:\n  public.a: {aggregates: {x: {measures: {n: count()}}}}\n  public.b:\n    aggregates: {x: {measures: {n: count()}}}\n", nil, nil,

@@ -107,10 +107,29 @@ func (r *reader) table(t *Table, s *section, window time.Duration) {
 	}
 	field(s, "partition_by", &t.PartitionBy, oneOf(ByHour, ByDay, ByMonth))
 	field(s, "rt_window", &t.RTWindow, parseDuration)
+	s.deletes(t)
+	field(s, "retain", &t.Retain, parseDuration)
 	r.columns(&t.Columns, s.sub("columns"))
 	r.aggregates(t, s.sub("aggregates"))
 	s.done()
 	r.values[s.path] = true
+}
+
+// deletes reads "apply", or {keep_older_than: 90d}.
+func (s *section) deletes(t *Table) {
+	long := &section{r: s.r, path: join(s.path, "deletes"), node: s.node.get("deletes")}
+	if len(long.named(1)) == 0 {
+		field(s, "deletes", new(string), func(text string) (string, error) {
+			if text != "apply" {
+				return "", invalidf("write apply, or {keep_older_than: 90d}", "is not apply")
+			}
+			return text, nil
+		})
+		return
+	}
+	s.known = append(s.known, "deletes")
+	field(long, "keep_older_than", &t.KeepOlderThan, parseDuration)
+	long.done()
 }
 
 func (r *reader) columns(c *Columns, s *section) {

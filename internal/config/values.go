@@ -69,16 +69,25 @@ func parseByteSize(text string) (ByteSize, error) {
 	return 0, invalidf("write e.g. 512MiB, 50GB", "is not a size in bytes")
 }
 
-// parseDuration takes Go's durations, and days in front: 1d, 1d12h.
+// parseDuration takes Go's durations, and in front years of 365 days, then days: 3y, 1y6d, 1d12h.
 func parseDuration(text string) (time.Duration, error) {
+	const day = 24 * time.Hour
 	var total time.Duration
 	rest := text
-	if days, after, ok := strings.Cut(text, "d"); ok {
-		n, err := strconv.ParseUint(days, 10, 16)
-		if err != nil {
+	for _, unit := range []struct {
+		letter string
+		length time.Duration
+		most   uint64
+	}{{"y", 365 * day, 100}, {"d", day, 65535}} {
+		number, after, ok := strings.Cut(rest, unit.letter)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseUint(number, 10, 16)
+		if err != nil || n > unit.most {
 			return 0, notDuration()
 		}
-		total, rest = time.Duration(n)*24*time.Hour, after
+		total, rest = total+time.Duration(n)*unit.length, after
 	}
 	if rest == "" && rest != text {
 		return total, nil
@@ -91,7 +100,7 @@ func parseDuration(text string) (time.Duration, error) {
 }
 
 func notDuration() error {
-	return invalidf("write a number with its unit, e.g. 500ms, 1s, 30m, 24h, 7d", "is not a duration")
+	return invalidf("write a number with its unit, e.g. 500ms, 1s, 30m, 24h, 7d, 3y", "is not a duration")
 }
 
 func parseBool(text string) (bool, error) {

@@ -10,12 +10,13 @@ import (
 func TestValues(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"500ms": 500 * time.Millisecond, "1d": 24 * time.Hour, "1d12h": 36 * time.Hour, "0s": 0, "1h30m": 90 * time.Minute,
+		"3y": 3 * 365 * 24 * time.Hour, "1y2d3h": (367*24 + 3) * time.Hour,
 	} {
 		if got, err := parseDuration(text); err != nil || got != want {
 			t.Errorf("duration %s: %v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "1", "d", "-1s", "1.5d", "1d-1h", "99999d9999999h", "1h1d"} {
+	for _, text := range []string{"", "1", "d", "-1s", "1.5d", "1d-1h", "99999d9999999h", "1h1d", "y", "1d1y", "101y", "1y-1h"} {
 		if got, err := parseDuration(text); err == nil {
 			t.Errorf("duration %q is taken as %v", text, got)
 		}

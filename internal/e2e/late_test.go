@@ -85,7 +85,7 @@ func (r *auditRig) startReaders() *auditReaders {
 	out := &auditReaders{rig: r, cancel: cancel, epochs: map[uint64]bool{}}
 	for i, settings := range []clickhouse.Settings{nil, {"max_threads": 1}, {"merge_tree_storage_snapshot_sleep_ms": 20}} {
 		conn := r.Reader(settings)
-		out.group.Go(func() { out.read(ctx, conn, len(r.tables)/(i+1)) }) // ends with stop
+		out.group.Go(func() { out.read(ctx, conn, max(1, len(r.tables)/(i+1))) }) // ends with stop
 	}
 	r.t.Cleanup(func() { out.cancel(); out.group.Wait() })
 	return out

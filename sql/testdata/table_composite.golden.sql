@@ -65,6 +65,8 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`composite_changes`
     `_ordinal` UInt64,
     `_insert` UInt8,
     `_live` UInt8,
+    `_op` UInt8,
+    `_time` DateTime64(6, 'UTC'),
     `_unchanged` Array(UInt16),
     `_source_0` Date32,
     `_source_1` Int64
@@ -120,10 +122,10 @@ WHERE `_outlived` = 1
 COMMENT 'tidemark: view of public.composite';
 
 -- insert_changes
-INSERT INTO `shop_tidemark`.`composite_changes`(`id`, `day`, `price`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`);
+INSERT INTO `shop_tidemark`.`composite_changes`(`id`, `day`, `price`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`);
 
 -- insert_unresolved
-INSERT INTO `shop_tidemark`.`composite_changes`(`id`, `day`, `price`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_unchanged`, `_source_0`, `_source_1`);
+INSERT INTO `shop_tidemark`.`composite_changes`(`id`, `day`, `price`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`, `_unchanged`, `_source_0`, `_source_1`);
 
 -- insert_chunk
 INSERT INTO `shop_tidemark`.`composite_rt`(`id`, `day`, `price`, `_chunk`);
@@ -132,12 +134,12 @@ INSERT INTO `shop_tidemark`.`composite_rt`(`id`, `day`, `price`, `_chunk`);
 INSERT INTO `shop_tidemark`.`composite_historic`(`id`, `day`, `price`, `_chunk`);
 
 -- resolve_unchanged
-INSERT INTO `shop_tidemark`.`composite_changes` (`id`, `day`, `price`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
+INSERT INTO `shop_tidemark`.`composite_changes` (`id`, `day`, `price`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`)
 SELECT
     if(has(`_changes`.`_unchanged`, 0), `_older`.`id`, `_changes`.`id`),
     if(has(`_changes`.`_unchanged`, 1), `_older`.`day`, `_changes`.`day`),
     if(has(`_changes`.`_unchanged`, 2), `_older`.`price`, `_changes`.`price`),
-    {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_changes`.`_insert`, `_changes`.`_live`
+    {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_changes`.`_insert`, `_changes`.`_live`, `_changes`.`_op`, `_changes`.`_time`
 FROM `shop_tidemark`.`composite_changes` AS `_changes`
 INNER JOIN
 (
@@ -167,8 +169,9 @@ INNER JOIN
 WHERE `_changes`.`_chunk` = {from:UInt64};
 
 -- compact_changes
-INSERT INTO `shop_tidemark`.`composite_changes` (`id`, `day`, `price`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
-SELECT `_changes`.`id`, `_changes`.`day`, `_changes`.`price`, {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_newest`.`_first_is_insert` AND NOT {maybe_there:UInt8}, `_changes`.`_live`
+INSERT INTO `shop_tidemark`.`composite_changes` (`id`, `day`, `price`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`)
+SELECT `_changes`.`id`, `_changes`.`day`, `_changes`.`price`, {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_newest`.`_first_is_insert` AND NOT {maybe_there:UInt8},
+    `_changes`.`_live`, `_changes`.`_op`, `_changes`.`_time`
 FROM `shop_tidemark`.`composite_changes` AS `_changes`
 INNER JOIN
 (
@@ -180,7 +183,7 @@ INNER JOIN
 WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)};
 
 -- count_changes
-SELECT count() FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` = {piece:UInt64};
+SELECT count() FROM `shop_tidemark`.`composite_changes` AS `_changes` WHERE `_chunk` = {piece:UInt64};
 
 -- count_lookups
 SELECT count() FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`;

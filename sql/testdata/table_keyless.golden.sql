@@ -67,6 +67,8 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`keyless_changes`
     `_ordinal` UInt64,
     `_insert` UInt8,
     `_live` UInt8,
+    `_op` UInt8,
+    `_time` DateTime64(6, 'UTC'),
     `_unchanged` Array(UInt16),
     `_source_0` UInt64,
     `_source_1` UInt64
@@ -115,10 +117,10 @@ WHERE `_outlived` = 1
 COMMENT 'tidemark: view of public.keyless';
 
 -- insert_changes
-INSERT INTO `shop_tidemark`.`keyless_changes`(`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`);
+INSERT INTO `shop_tidemark`.`keyless_changes`(`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`);
 
 -- insert_unresolved
-INSERT INTO `shop_tidemark`.`keyless_changes`(`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_unchanged`, `_source_0`, `_source_1`);
+INSERT INTO `shop_tidemark`.`keyless_changes`(`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`, `_unchanged`, `_source_0`, `_source_1`);
 
 -- insert_chunk
 INSERT INTO `shop_tidemark`.`keyless_rt`(`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`);
@@ -127,11 +129,11 @@ INSERT INTO `shop_tidemark`.`keyless_rt`(`price`, `mtime`, `_lsn`, `_ordinal`, `
 INSERT INTO `shop_tidemark`.`keyless_historic`(`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`);
 
 -- resolve_unchanged
-INSERT INTO `shop_tidemark`.`keyless_changes` (`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
+INSERT INTO `shop_tidemark`.`keyless_changes` (`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`)
 SELECT
     if(has(`_changes`.`_unchanged`, 0), `_older`.`price`, `_changes`.`price`),
     if(has(`_changes`.`_unchanged`, 1), `_older`.`mtime`, `_changes`.`mtime`),
-    {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_changes`.`_insert`, `_changes`.`_live`
+    {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_changes`.`_insert`, `_changes`.`_live`, `_changes`.`_op`, `_changes`.`_time`
 FROM `shop_tidemark`.`keyless_changes` AS `_changes`
 INNER JOIN
 (
@@ -161,8 +163,9 @@ INNER JOIN
 WHERE `_changes`.`_chunk` = {from:UInt64};
 
 -- compact_changes
-INSERT INTO `shop_tidemark`.`keyless_changes` (`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
-SELECT `_changes`.`price`, `_changes`.`mtime`, {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_newest`.`_first_is_insert` AND NOT {maybe_there:UInt8}, `_changes`.`_live`
+INSERT INTO `shop_tidemark`.`keyless_changes` (`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`)
+SELECT `_changes`.`price`, `_changes`.`mtime`, {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_newest`.`_first_is_insert` AND NOT {maybe_there:UInt8},
+    `_changes`.`_live`, `_changes`.`_op`, `_changes`.`_time`
 FROM `shop_tidemark`.`keyless_changes` AS `_changes`
 INNER JOIN
 (
@@ -174,7 +177,7 @@ INNER JOIN
 WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)};
 
 -- count_changes
-SELECT count() FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` = {piece:UInt64};
+SELECT count() FROM `shop_tidemark`.`keyless_changes` AS `_changes` WHERE `_chunk` = {piece:UInt64};
 
 -- count_lookups
 SELECT count() FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`;

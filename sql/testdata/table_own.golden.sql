@@ -64,6 +64,8 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`own_changes`
     `___ordinal` UInt64,
     `___insert` UInt8,
     `___live` UInt8,
+    `___op` UInt8,
+    `___time` DateTime64(6, 'UTC'),
     `___unchanged` Array(UInt16),
     `___source_0` Int64
 )
@@ -118,10 +120,10 @@ WHERE `___outlived` = 1
 COMMENT 'tidemark: view of public.own';
 
 -- insert_changes
-INSERT INTO `shop_tidemark`.`own_changes`(`_chunk`, `__source_7`, `created_at`, `___chunk`, `___lsn`, `___ordinal`, `___insert`, `___live`);
+INSERT INTO `shop_tidemark`.`own_changes`(`_chunk`, `__source_7`, `created_at`, `___chunk`, `___lsn`, `___ordinal`, `___insert`, `___live`, `___op`, `___time`);
 
 -- insert_unresolved
-INSERT INTO `shop_tidemark`.`own_changes`(`_chunk`, `__source_7`, `created_at`, `___chunk`, `___lsn`, `___ordinal`, `___insert`, `___live`, `___unchanged`, `___source_0`);
+INSERT INTO `shop_tidemark`.`own_changes`(`_chunk`, `__source_7`, `created_at`, `___chunk`, `___lsn`, `___ordinal`, `___insert`, `___live`, `___op`, `___time`, `___unchanged`, `___source_0`);
 
 -- insert_chunk
 INSERT INTO `shop_tidemark`.`own_rt`(`_chunk`, `__source_7`, `created_at`, `___chunk`);
@@ -130,12 +132,12 @@ INSERT INTO `shop_tidemark`.`own_rt`(`_chunk`, `__source_7`, `created_at`, `___c
 INSERT INTO `shop_tidemark`.`own_historic`(`_chunk`, `__source_7`, `created_at`, `___chunk`);
 
 -- resolve_unchanged
-INSERT INTO `shop_tidemark`.`own_changes` (`_chunk`, `__source_7`, `created_at`, `___chunk`, `___lsn`, `___ordinal`, `___insert`, `___live`)
+INSERT INTO `shop_tidemark`.`own_changes` (`_chunk`, `__source_7`, `created_at`, `___chunk`, `___lsn`, `___ordinal`, `___insert`, `___live`, `___op`, `___time`)
 SELECT
     if(has(`___changes`.`___unchanged`, 0), `___older`.`_chunk`, `___changes`.`_chunk`),
     if(has(`___changes`.`___unchanged`, 1), `___older`.`__source_7`, `___changes`.`__source_7`),
     if(has(`___changes`.`___unchanged`, 2), `___older`.`created_at`, `___changes`.`created_at`),
-    {to:UInt64}, `___changes`.`___lsn`, `___changes`.`___ordinal`, `___changes`.`___insert`, `___changes`.`___live`
+    {to:UInt64}, `___changes`.`___lsn`, `___changes`.`___ordinal`, `___changes`.`___insert`, `___changes`.`___live`, `___changes`.`___op`, `___changes`.`___time`
 FROM `shop_tidemark`.`own_changes` AS `___changes`
 INNER JOIN
 (
@@ -165,8 +167,9 @@ INNER JOIN
 WHERE `___changes`.`___chunk` = {from:UInt64};
 
 -- compact_changes
-INSERT INTO `shop_tidemark`.`own_changes` (`_chunk`, `__source_7`, `created_at`, `___chunk`, `___lsn`, `___ordinal`, `___insert`, `___live`)
-SELECT `___changes`.`_chunk`, `___changes`.`__source_7`, `___changes`.`created_at`, {to:UInt64}, `___changes`.`___lsn`, `___changes`.`___ordinal`, `___newest`.`___first_is_insert` AND NOT {maybe_there:UInt8}, `___changes`.`___live`
+INSERT INTO `shop_tidemark`.`own_changes` (`_chunk`, `__source_7`, `created_at`, `___chunk`, `___lsn`, `___ordinal`, `___insert`, `___live`, `___op`, `___time`)
+SELECT `___changes`.`_chunk`, `___changes`.`__source_7`, `___changes`.`created_at`, {to:UInt64}, `___changes`.`___lsn`, `___changes`.`___ordinal`, `___newest`.`___first_is_insert` AND NOT {maybe_there:UInt8},
+    `___changes`.`___live`, `___changes`.`___op`, `___changes`.`___time`
 FROM `shop_tidemark`.`own_changes` AS `___changes`
 INNER JOIN
 (
@@ -178,7 +181,7 @@ INNER JOIN
 WHERE `___changes`.`___chunk` IN {pieces:Array(UInt64)};
 
 -- count_changes
-SELECT count() FROM `shop_tidemark`.`own_changes` WHERE `___chunk` = {piece:UInt64};
+SELECT count() FROM `shop_tidemark`.`own_changes` AS `___changes` WHERE `___chunk` = {piece:UInt64};
 
 -- count_lookups
 SELECT count() FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`;
@@ -333,20 +336,20 @@ SELECT countIf(`___loaded` = 0), countIf(`___loaded` = 1), sumIf(`___hash`, `___
 FROM
 (
     SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_historic`
-    WHERE indexHint(`___chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    WHERE indexHint(`___chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
         AND (`___chunk`, identity(`_chunk`)) NOT IN (SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN {masks:Array(UInt64)})
     UNION ALL
     SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_late`
-    WHERE indexHint(`___chunk` IN {late:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    WHERE indexHint(`___chunk` IN {late:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
     UNION ALL
     SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_rt`
-    WHERE indexHint(`___chunk` IN {rt:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    WHERE indexHint(`___chunk` IN {rt:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
     UNION ALL
     SELECT 1 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_historic`
-    WHERE indexHint(`___chunk` IN {loaded_historic:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    WHERE indexHint(`___chunk` IN {loaded_historic:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
     UNION ALL
     SELECT 1 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_rt`
-    WHERE indexHint(`___chunk` IN {loaded_rt:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    WHERE indexHint(`___chunk` IN {loaded_rt:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
 
 );
 
@@ -355,20 +358,20 @@ SELECT `___identity`, countIf(`___loaded` = 0) AS `___here`, countIf(`___loaded`
 FROM
 (
     SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_historic`
-    WHERE indexHint(`___chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    WHERE indexHint(`___chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
         AND (`___chunk`, identity(`_chunk`)) NOT IN (SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN {masks:Array(UInt64)})
     UNION ALL
     SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_late`
-    WHERE indexHint(`___chunk` IN {late:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    WHERE indexHint(`___chunk` IN {late:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
     UNION ALL
     SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_rt`
-    WHERE indexHint(`___chunk` IN {rt:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    WHERE indexHint(`___chunk` IN {rt:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
     UNION ALL
     SELECT 1 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_historic`
-    WHERE indexHint(`___chunk` IN {loaded_historic:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    WHERE indexHint(`___chunk` IN {loaded_historic:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
     UNION ALL
     SELECT 1 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_rt`
-    WHERE indexHint(`___chunk` IN {loaded_rt:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    WHERE indexHint(`___chunk` IN {loaded_rt:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
 
 )
 GROUP BY `___identity`
@@ -379,18 +382,18 @@ LIMIT {limit:UInt64};
 -- replace
 INSERT INTO `shop_tidemark`.`own_rt` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
 SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_rt`
-WHERE indexHint(`___chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)}))
+WHERE indexHint(`___chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)}))
 UNION ALL
 SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_rt`
-WHERE indexHint(`___chunk` IN {loaded:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
+WHERE indexHint(`___chunk` IN {loaded:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)});
 
 -- replace
 INSERT INTO `shop_tidemark`.`own_late` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
 SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_late`
-WHERE indexHint(`___chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)}))
+WHERE indexHint(`___chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)}))
 UNION ALL
 SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_late`
-WHERE indexHint(`___chunk` IN {loaded:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
+WHERE indexHint(`___chunk` IN {loaded:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)});
 
 -- check_invariants
 SELECT

@@ -69,6 +69,8 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`sales_changes`
     `_ordinal` UInt64,
     `_insert` UInt8,
     `_live` UInt8,
+    `_op` UInt8,
+    `_time` DateTime64(6, 'UTC'),
     `_unchanged` Array(UInt16),
     `_source_0` Int64
 )
@@ -124,10 +126,10 @@ WHERE `_outlived` = 1
 COMMENT 'tidemark: view of public.sales';
 
 -- insert_changes
-INSERT INTO `shop_tidemark`.`sales_changes`(`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`);
+INSERT INTO `shop_tidemark`.`sales_changes`(`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`);
 
 -- insert_unresolved
-INSERT INTO `shop_tidemark`.`sales_changes`(`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_unchanged`, `_source_0`);
+INSERT INTO `shop_tidemark`.`sales_changes`(`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`, `_unchanged`, `_source_0`);
 
 -- insert_chunk
 INSERT INTO `shop_tidemark`.`sales_rt`(`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`);
@@ -136,13 +138,13 @@ INSERT INTO `shop_tidemark`.`sales_rt`(`id`, `created_at`, `price`, `no\x60te\x2
 INSERT INTO `shop_tidemark`.`sales_historic`(`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`);
 
 -- resolve_unchanged
-INSERT INTO `shop_tidemark`.`sales_changes` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
+INSERT INTO `shop_tidemark`.`sales_changes` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`)
 SELECT
     if(has(`_changes`.`_unchanged`, 0), `_older`.`id`, `_changes`.`id`),
     if(has(`_changes`.`_unchanged`, 1), `_older`.`created_at`, `_changes`.`created_at`),
     if(has(`_changes`.`_unchanged`, 2), `_older`.`price`, `_changes`.`price`),
     if(has(`_changes`.`_unchanged`, 3), `_older`.`no\x60te\x27\x5c`, `_changes`.`no\x60te\x27\x5c`),
-    {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_changes`.`_insert`, `_changes`.`_live`
+    {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_changes`.`_insert`, `_changes`.`_live`, `_changes`.`_op`, `_changes`.`_time`
 FROM `shop_tidemark`.`sales_changes` AS `_changes`
 INNER JOIN
 (
@@ -172,8 +174,9 @@ INNER JOIN
 WHERE `_changes`.`_chunk` = {from:UInt64};
 
 -- compact_changes
-INSERT INTO `shop_tidemark`.`sales_changes` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
-SELECT `_changes`.`id`, `_changes`.`created_at`, `_changes`.`price`, `_changes`.`no\x60te\x27\x5c`, {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_newest`.`_first_is_insert` AND NOT {maybe_there:UInt8}, `_changes`.`_live`
+INSERT INTO `shop_tidemark`.`sales_changes` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`)
+SELECT `_changes`.`id`, `_changes`.`created_at`, `_changes`.`price`, `_changes`.`no\x60te\x27\x5c`, {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_newest`.`_first_is_insert` AND NOT {maybe_there:UInt8},
+    `_changes`.`_live`, `_changes`.`_op`, `_changes`.`_time`
 FROM `shop_tidemark`.`sales_changes` AS `_changes`
 INNER JOIN
 (
@@ -185,7 +188,7 @@ INNER JOIN
 WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)};
 
 -- count_changes
-SELECT count() FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` = {piece:UInt64};
+SELECT count() FROM `shop_tidemark`.`sales_changes` AS `_changes` WHERE `_chunk` = {piece:UInt64};
 
 -- count_lookups
 SELECT count() FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`;

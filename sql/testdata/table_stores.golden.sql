@@ -60,6 +60,8 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_changes`
     `_ordinal` UInt64,
     `_insert` UInt8,
     `_live` UInt8,
+    `_op` UInt8,
+    `_time` DateTime64(6, 'UTC'),
     `_unchanged` Array(UInt16),
     `_source_0` Int64
 )
@@ -108,10 +110,10 @@ WHERE `_outlived` = 1
 COMMENT 'tidemark: view of we`ird.stores';
 
 -- insert_changes
-INSERT INTO `shop_tidemark`.`stores_changes`(`id`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`);
+INSERT INTO `shop_tidemark`.`stores_changes`(`id`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`);
 
 -- insert_unresolved
-INSERT INTO `shop_tidemark`.`stores_changes`(`id`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_unchanged`, `_source_0`);
+INSERT INTO `shop_tidemark`.`stores_changes`(`id`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`, `_unchanged`, `_source_0`);
 
 -- insert_chunk
 INSERT INTO `shop_tidemark`.`stores_rt`(`id`, `no\x60te\x27\x5c`, `_chunk`);
@@ -120,11 +122,11 @@ INSERT INTO `shop_tidemark`.`stores_rt`(`id`, `no\x60te\x27\x5c`, `_chunk`);
 INSERT INTO `shop_tidemark`.`stores_historic`(`id`, `no\x60te\x27\x5c`, `_chunk`);
 
 -- resolve_unchanged
-INSERT INTO `shop_tidemark`.`stores_changes` (`id`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
+INSERT INTO `shop_tidemark`.`stores_changes` (`id`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`)
 SELECT
     if(has(`_changes`.`_unchanged`, 0), `_older`.`id`, `_changes`.`id`),
     if(has(`_changes`.`_unchanged`, 1), `_older`.`no\x60te\x27\x5c`, `_changes`.`no\x60te\x27\x5c`),
-    {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_changes`.`_insert`, `_changes`.`_live`
+    {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_changes`.`_insert`, `_changes`.`_live`, `_changes`.`_op`, `_changes`.`_time`
 FROM `shop_tidemark`.`stores_changes` AS `_changes`
 INNER JOIN
 (
@@ -154,8 +156,9 @@ INNER JOIN
 WHERE `_changes`.`_chunk` = {from:UInt64};
 
 -- compact_changes
-INSERT INTO `shop_tidemark`.`stores_changes` (`id`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`)
-SELECT `_changes`.`id`, `_changes`.`no\x60te\x27\x5c`, {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_newest`.`_first_is_insert` AND NOT {maybe_there:UInt8}, `_changes`.`_live`
+INSERT INTO `shop_tidemark`.`stores_changes` (`id`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`)
+SELECT `_changes`.`id`, `_changes`.`no\x60te\x27\x5c`, {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_newest`.`_first_is_insert` AND NOT {maybe_there:UInt8},
+    `_changes`.`_live`, `_changes`.`_op`, `_changes`.`_time`
 FROM `shop_tidemark`.`stores_changes` AS `_changes`
 INNER JOIN
 (
@@ -167,7 +170,7 @@ INNER JOIN
 WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)};
 
 -- count_changes
-SELECT count() FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` = {piece:UInt64};
+SELECT count() FROM `shop_tidemark`.`stores_changes` AS `_changes` WHERE `_chunk` = {piece:UInt64};
 
 -- count_lookups
 SELECT count() FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`;
