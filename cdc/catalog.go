@@ -30,6 +30,10 @@ type Column struct {
 	Enum        bool // the base type is an enum, or an array of one
 	NotNull     bool // declared and validated
 	Generated   bool
+
+	Version    string  // changes whenever ALTER TABLE changes the column
+	HasDefault bool    // of rows to come
+	Missing    *string // the value of rows from before the column, where that is not NULL and they were not rewritten for it
 }
 
 // The values of Table.ReplicaIdentity, PostgreSQL's own.
@@ -59,6 +63,10 @@ type Table struct {
 	RowFilter     string   // the publication's WHERE, "" if none
 	RowSecurity   bool     // row-level security hides rows from this role
 	CanSelect     bool     // this role may read the published columns
+
+	Attributes int16  // how many columns it ever had; the Number of a column that is added is greater
+	Entry      string // in the publication: another one when the table left it and came back
+	Files      string // others once the rows were rewritten; TRUNCATE and VACUUM FULL make others too
 }
 
 // FullName is the FullName of the table's schema and name.
@@ -113,6 +121,9 @@ func ReadCatalog(ctx context.Context, conn *pgx.Conn, publication string) ([]Tab
 	}
 	if err := readColumns(ctx, conn, publication, tables); err != nil {
 		return nil, fmt.Errorf("read columns of publication %q: %w", publication, err)
+	}
+	if err := readHistory(ctx, conn, publication, tables); err != nil {
+		return nil, fmt.Errorf("read what happened to the tables of publication %q: %w", publication, err)
 	}
 	return tables, nil
 }

@@ -23,6 +23,15 @@ const (
 // sends what cannot be applied.
 var ErrNoKey = errors.New("table has no key")
 
+// TableError is a finding that concerns some tables alone.
+type TableError struct {
+	Tables []string // by FullName
+	Err    error
+}
+
+func (e *TableError) Error() string { return e.Err.Error() }
+func (e *TableError) Unwrap() error { return e.Err }
+
 // preflight collects findings.
 type preflight struct {
 	cfg    Config
@@ -53,6 +62,15 @@ func Preflight(ctx context.Context, cfg Config, tables []string) []error {
 
 func (p *preflight) fault(try, format string, args ...any) {
 	p.found = append(p.found, fault.New(try, format, args...))
+}
+
+// about does a check whose findings concern some tables alone.
+func (p *preflight) about(tables []string, check func()) {
+	n := len(p.found)
+	check()
+	for i := range p.found[n:] {
+		p.found[n+i] = &TableError{tables, p.found[n+i]}
+	}
 }
 
 func (p *preflight) checkNames() {
@@ -155,8 +173,10 @@ func (p *preflight) checkPublication(ctx context.Context) error {
 	wanted, missing := p.choose(published)
 	p.checkOperations(publication, wanted)
 	for i := range wanted {
-		p.checkTable(publication, &wanted[i])
-		if err := p.checkLeaves(ctx, publication, &wanted[i]); err != nil {
+		p.about([]string{wanted[i].FullName()}, func() { p.checkTable(publication, &wanted[i]) })
+		var err error
+		p.about([]string{wanted[i].FullName()}, func() { err = p.checkLeaves(ctx, publication, &wanted[i]) })
+		if err != nil {
 			return err
 		}
 	}
@@ -189,15 +209,19 @@ func (p *preflight) checkMissing(ctx context.Context, names []string) error {
 		switch {
 		case err != nil:
 			return err
-		case !exists:
-			p.noTable(name)
-		case leaves:
-			p.fault(fmt.Sprintf("let its owner run ALTER PUBLICATION %s SET (publish_via_partition_root = true)", quoteName(p.cfg.Publication)),
-				"publication %q sends the rows of partitioned table %s under the names of its partitions, and not all of them", p.cfg.Publication, name)
-		default:
-			p.fault(fmt.Sprintf("let its owner run ALTER PUBLICATION %s ADD TABLE %s", quoteName(p.cfg.Publication), quoteTable(name)),
-				"table %s is not in publication %q", name, p.cfg.Publication)
 		}
+		p.about([]string{name}, func() {
+			switch {
+			case !exists:
+				p.noTable(name)
+			case leaves:
+				p.fault(fmt.Sprintf("let its owner run ALTER PUBLICATION %s SET (publish_via_partition_root = true)", quoteName(p.cfg.Publication)),
+					"publication %q sends the rows of partitioned table %s under the names of its partitions, and not all of them", p.cfg.Publication, name)
+			default:
+				p.fault(fmt.Sprintf("let its owner run ALTER PUBLICATION %s ADD TABLE %s", quoteName(p.cfg.Publication), quoteTable(name)),
+					"table %s is not in publication %q", name, p.cfg.Publication)
+			}
+		})
 	}
 	return nil
 }
@@ -231,8 +255,19 @@ func (p *preflight) exists(ctx context.Context, name string) (exists, leaves boo
 
 // checkOperations: a table with a key can change in every way, so all of them must be sent.
 func (p *preflight) checkOperations(pub Publication, tables []Table) {
+	lost, of := pub.Unsent(tables)
+	if len(lost) == 0 {
+		return
+	}
+	p.about(of, func() {
+		p.fault(fmt.Sprintf("run ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate')", quoteName(pub.Name)),
+			"publication %q does not send: %s", pub.Name, strings.Join(lost, ", "))
+	})
+}
+
+// Unsent lists the operations that the publication does not send though some of the tables need them, and those tables.
+func (pub Publication) Unsent(tables []Table) (lost, of []string) {
 	keyed := slices.ContainsFunc(tables, func(t Table) bool { return len(t.Key) > 0 })
-	var lost []string
 	for _, op := range []struct {
 		name       string
 		sent, need bool
@@ -246,10 +281,12 @@ func (p *preflight) checkOperations(pub Publication, tables []Table) {
 			lost = append(lost, op.name)
 		}
 	}
-	if len(lost) > 0 {
-		p.fault(fmt.Sprintf("run ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate')", quoteName(pub.Name)),
-			"publication %q does not send: %s", pub.Name, strings.Join(lost, ", "))
+	for _, t := range tables {
+		if len(lost) > 0 && (len(t.Key) > 0 || !pub.Insert) {
+			of = append(of, t.FullName())
+		}
 	}
+	return lost, of
 }
 
 func (p *preflight) checkTable(pub Publication, t *Table) {

@@ -8,8 +8,8 @@
 CREATE USER IF NOT EXISTS tidemark IDENTIFIED WITH no_authentication HOST NONE;
 
 -- Both databases are made by tidemark itself, as are their tables and views.
-GRANT CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP VIEW, SELECT, INSERT, ALTER DELETE ON shop.* TO tidemark;
-GRANT CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP VIEW, SELECT, INSERT, ALTER DELETE ON shop_tidemark.* TO tidemark;
+GRANT CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP VIEW, SELECT, INSERT, ALTER DELETE, ALTER ADD COLUMN ON shop.* TO tidemark;
+GRANT CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP VIEW, SELECT, INSERT, ALTER DELETE, ALTER ADD COLUMN ON shop_tidemark.* TO tidemark;
 -- CREATE OR REPLACE VIEW makes the new view under such a name, and drops the old one under it.
 GRANT DROP TABLE ON shop._tmp_replace_* TO tidemark;
 GRANT TABLE ENGINE ON Atomic TO tidemark;

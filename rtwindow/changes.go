@@ -127,10 +127,9 @@ func (c *Changes) bind(r *cdc.Relation) error {
 	}
 	columns := make([]int, len(c.table.Columns))
 	for i, col := range c.table.Columns {
-		p, ok := at[col.Name]
+		p, ok := at[col.Shown()]
 		if !ok {
-			return fault.New("restart tidemark, which loads the table anew with its present columns, after `tidemark uninstall --data` of it",
-				"table %s lost its column %q", c.table.Source, col.Name)
+			return fmt.Errorf("table %s: the stream's rows have no column %q", c.table.Source, col.Shown())
 		}
 		columns[i] = p
 	}
@@ -240,7 +239,7 @@ func (c *Changes) Key(row cdc.Tuple) string {
 	var out []string
 	for i, col := range c.table.Columns {
 		if slices.Contains(c.key, i) || c.table.Keyless() && len(row[i].Text) < 40 {
-			out = append(out, fmt.Sprintf("%s=%s", col.Name, row[i].Text))
+			out = append(out, fmt.Sprintf("%s=%s", col.Shown(), row[i].Text))
 		}
 	}
 	return strings.Join(out, ", ")

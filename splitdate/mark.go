@@ -74,6 +74,9 @@ type Table struct {
 	RT    []Chunk
 
 	Chunks map[Chunk]Meta // of every listed chunk
+
+	Shape    uint64 // number of the columns that the chunks have, in shapes
+	Narrowed LSN    // from here on, a view that knows nothing of it may show a column that is no more
 }
 
 // Mark is one row of split_date.

@@ -110,6 +110,9 @@ type tableRow struct {
 	Late  []Chunk `json:"late"`
 	RT    []Chunk `json:"rt"`
 	Rows  uint64  `json:"rows"`
+	Shape uint64  `json:"shape"`
+
+	Narrowed uint64 `json:"narrowed"`
 }
 
 type aggregateRow struct {
@@ -136,7 +139,7 @@ func (v aggregateRow) aggregate(states map[Chunk]statesRow) Aggregate {
 }
 
 func (v tableRow) table(metas map[Chunk]metaRow) (Table, error) {
-	t := Table{Mirrored: v.Split == nil, Clean: v.Clean, Dirty: v.Dirty, Masks: v.Masks, Late: v.Late, RT: v.RT, Chunks: map[Chunk]Meta{}}
+	t := Table{Mirrored: v.Split == nil, Clean: v.Clean, Dirty: v.Dirty, Masks: v.Masks, Late: v.Late, RT: v.RT, Chunks: map[Chunk]Meta{}, Shape: v.Shape, Narrowed: LSN(v.Narrowed)}
 	if v.Split != nil {
 		at, err := time.Parse("2006-01-02 15:04:05.000000", *v.Split)
 		if err != nil {
@@ -276,8 +279,8 @@ func tableText(t Table) string {
 	if !t.Mirrored {
 		split = "'" + t.Split.String() + "'"
 	}
-	return fmt.Sprintf("(%s,%s,%s,%s,%s,%s,%d)", split, warehouse.Array(t.Clean), warehouse.Array(t.Dirty),
-		warehouse.Array(t.Masks), warehouse.Array(t.Late), warehouse.Array(t.RT), t.Rows(t.Listed()))
+	return fmt.Sprintf("(%s,%s,%s,%s,%s,%s,%d,%d,%d)", split, warehouse.Array(t.Clean), warehouse.Array(t.Dirty),
+		warehouse.Array(t.Masks), warehouse.Array(t.Late), warehouse.Array(t.RT), t.Rows(t.Listed()), t.Shape, uint64(t.Narrowed))
 }
 
 func chunksText(chunks map[Chunk]Meta) string {

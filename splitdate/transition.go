@@ -25,12 +25,14 @@ type Delta struct {
 	Masked                    []Chunk // chunks of HISTORIC that AddMasks makes dirty
 	Split                     *Instant
 	Written                   map[Chunk]Meta
+	Shape                     uint64 // that the table has from now on; 0: the same, and Narrowed too
+	Narrowed                  LSN
 }
 
 // Empty reports whether the delta changes nothing.
 func (d Delta) Empty() bool {
 	return len(d.AddRT)+len(d.DropRT)+len(d.AddLate)+len(d.DropLate)+len(d.AddHistoric)+len(d.DropHistoric)+
-		len(d.AddMasks)+len(d.DropMasks)+len(d.Masked) == 0 && d.Split == nil
+		len(d.AddMasks)+len(d.DropMasks)+len(d.Masked) == 0 && d.Split == nil && d.Shape == 0
 }
 
 // Apply returns the table's state after the delta. It returns an error that wraps ErrInvariant when a chunk comes twice
@@ -42,6 +44,9 @@ func (t Table) Apply(d Delta) (Table, error) {
 			return t, violation("split date would move back from %s to %s", t.Split, *d.Split)
 		}
 		next.Split = *d.Split
+	}
+	if d.Shape != 0 {
+		next.Shape, next.Narrowed = d.Shape, d.Narrowed
 	}
 	for _, step := range []struct {
 		list      *[]Chunk

@@ -52,8 +52,8 @@ func NewAggregate(c AggregateConfig) (*Aggregate, error) {
 	}
 	for _, col := range slices.Concat(a.Columns(), c.Table.Columns) {
 		for _, prefix := range []string{"_key_", "_state_", "_chunk", "_outlived"} {
-			if strings.HasPrefix(col.Name, prefix) {
-				return nil, fmt.Errorf("%q is a name that tidemark's own statements need", col.Name)
+			if strings.HasPrefix(col.Shown(), prefix) {
+				return nil, fmt.Errorf("%q is a name that tidemark's own statements need", col.Shown())
 			}
 		}
 	}
@@ -320,7 +320,7 @@ func (t *Table) DescribeFilter(expr string) Statement {
 func (t *Table) describe(e expression) Statement {
 	row, types := make([]string, len(t.Columns)), make([]string, len(t.Columns))
 	for i, c := range t.Columns {
-		row[i] = fmt.Sprintf("`_row`.%d AS %s", i+1, Ident(c.Name))
+		row[i] = fmt.Sprintf("`_row`.%d AS %s", i+1, Ident(c.Shown()))
 		types[i] = c.Type.Name
 	}
 	e.Row, e.RowsType = strings.Join(row, ", "), "Array(Tuple("+strings.Join(types, ", ")+"))"

@@ -20,9 +20,7 @@ FROM
     WHERE indexHint(`_chunk` IN arrayConcat({{state}}.rt, {{state}}.late))
 {{- if not .Table.Keyless}}
     UNION ALL
-    SELECT {{.Compute}} FROM {{.Table.Historic}}
-    WHERE notEmpty({{state}}.dirty) AND indexHint(`_chunk` IN {{state}}.dirty)
-        AND (`_chunk`, {{hidden .Table.Key}}) NOT IN (SELECT `_of`, {{idents .Table.Key}} FROM {{.Table.Masks}} WHERE `_chunk` IN {{state}}.masks)
+    SELECT {{.Compute}} FROM {{.Table.Rows .Table.Historic (print "notEmpty(" state ".dirty) AND indexHint(`_chunk` IN " state ".dirty)\n        AND (`_chunk`, " (hidden .Table.Key) ") NOT IN (SELECT `_of`, " (idents .Table.Key) " FROM " .Table.Masks " WHERE `_chunk` IN " state ".masks)")}}
 {{- if .Where}}
         AND ({{.Where}})
 {{- end}}

@@ -1,30 +1,31 @@
 CREATE OR REPLACE VIEW {{.View}}
 (
 {{- range $i, $c := .Columns}}{{if $i}},{{end}}
-    {{ident $c.Name}} {{$c.Type.Name}}
+    {{ident $c.Shown}} {{$c.Type.Name}}
 {{- end}}
 )
 SQL SECURITY INVOKER
 AS
 SELECT {{defaults .Columns}} FROM system.one
 WHERE throwIf(NOT mapContains({{tables}}, {{literal .Name}}), {{literal .NotYet}})
+    OR throwIf({{mark}}.3 <= {{.Since}} OR {{state}}.narrowed > {{.Narrowed}} AND {{mark}}.3 > {{state}}.narrowed, {{literal .Changed}})
     OR throwIf(NOT getSetting('use_partition_pruning'), {{literal .NoPruning}})
 UNION ALL
-SELECT {{columns .Columns}} FROM {{.Historic}}
+SELECT {{shown .Columns}} FROM {{.Historic}}
 WHERE indexHint(`_chunk` IN {{state}}.clean)
 {{- if not .Keyless}}
 UNION ALL
-SELECT {{columns .Columns}} FROM {{.Historic}}
+SELECT {{shown .Columns}} FROM {{.Historic}}
 WHERE notEmpty({{state}}.dirty) AND indexHint(`_chunk` IN {{state}}.dirty)
     AND (`_chunk`, {{hidden .Key}}) NOT IN (SELECT `_of`, {{idents .Key}} FROM {{.Masks}} WHERE `_chunk` IN {{state}}.masks)
 {{- end}}
 {{- if not .Mirrored}}
 UNION ALL
-SELECT {{columns .Columns}} FROM {{.Late}}
+SELECT {{shown .Columns}} FROM {{.Late}}
 WHERE notEmpty({{state}}.late) AND indexHint(`_chunk` IN {{state}}.late)
 {{- end}}
 UNION ALL
-SELECT {{columns .Columns}} FROM {{.RT}}
+SELECT {{shown .Columns}} FROM {{.RT}}
 WHERE indexHint(`_chunk` IN {{state}}.rt)
 UNION ALL
 SELECT {{guarded .Columns}}

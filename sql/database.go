@@ -36,9 +36,18 @@ func (d Database) CreateDatabases() []Statement {
 	return out
 }
 
-// CreateMarks returns the statements that create the tables of marks, of terms, of comparisons and of partitions.
+// Shapes is the quoted name of the table of the columns that tables have or had.
+func (d Database) Shapes() string { return qualified(d.Internals(), "shapes") }
+
+// InsertShape returns the statement that keeps the columns of a table under a number. Parameters: shape, table, columns (in hex).
+func (d Database) InsertShape() Statement { return d.render("insert_shape.sql") }
+
+// ListShapes returns the statement that reads columns by their number. Parameter: shapes.
+func (d Database) ListShapes() Statement { return d.render("list_shapes.sql") }
+
+// CreateMarks returns the statements that create the tables of marks, of terms, of shapes, of comparisons and of partitions.
 func (d Database) CreateMarks() []Statement {
-	return []Statement{d.render("create_split_date.sql"), d.render("create_split_date_log.sql"), d.render("create_writers.sql"), d.render("create_verified.sql"), d.render("create_partitions.sql")}
+	return []Statement{d.render("create_split_date.sql"), d.render("create_split_date_log.sql"), d.render("create_writers.sql"), d.render("create_shapes.sql"), d.render("create_verified.sql"), d.render("create_partitions.sql")}
 }
 
 // InsertWriter returns the statement that begins a term. Parameters: term, writer.
@@ -133,7 +142,7 @@ func (d Database) Drop(views []string) []Statement {
 
 // Privileges are what the bridge needs in its two databases.
 func Privileges() []string {
-	return []string{"SELECT", "INSERT", "CREATE DATABASE", "CREATE TABLE", "CREATE VIEW", "DROP VIEW", "ALTER DELETE"}
+	return []string{"SELECT", "INSERT", "CREATE DATABASE", "CREATE TABLE", "CREATE VIEW", "DROP VIEW", "ALTER DELETE", "ALTER ADD COLUMN"}
 }
 
 // CheckGrant returns the statement that asks whether this user has a privilege in a database.

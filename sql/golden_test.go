@@ -39,6 +39,7 @@ func goldenTables(t *testing.T) map[string]TableConfig {
 		"keyless":   {Source: "public.keyless", Columns: []Column{price, local}, Date: "mtime", PartitionBy: "hour"},
 		"own":       {Source: "public.own", Columns: []Column{column(t, "_chunk", oidInt8, -1, true), column(t, "__source_7", oidInt8, -1, false), at}, Key: []string{"_chunk"}, Date: "created_at"},
 		"kept":      {Source: "public.kept", Columns: []Column{id, at, note}, Key: []string{"id"}, Date: "created_at", KeepsOld: true, Retains: true},
+		"evolved":   {Source: "public.evolved", Columns: []Column{{Name: "id", Alias: "number", Type: id.Type}, at, {Name: "price_2", Alias: "price", Type: price.Type}}, Key: []string{"id"}, Date: "created_at"},
 		"stores":    {Source: "we`ird.stores", Columns: []Column{id, note}, Key: []string{"id"}},
 	}
 }
@@ -51,6 +52,7 @@ func tableStatements(t *Table) []Statement {
 		t.CountChunks(RT), t.CountChunks(Historic), t.Roll(), t.Keep(), t.RollChecksum(RT), t.RollChecksum(Historic),
 		t.Fold(), t.FoldPeriods(), t.FoldRest(), t.FoldRestPeriods(), t.FoldMasks(), t.KeepLate(),
 		t.ChunksInRange(), t.Compare(), t.Differ(), t.Replace(RT), t.Replace(Late),
+		t.AddColumns([]Added{{Column{Name: "added_2", Alias: "added", Type: t.Columns[0].Type}, "1"}})[0],
 		t.CheckInvariants(), t.DropPartitions(RT, []string{"1"}), t.DropPartitions(Historic, []string{"20260101-1", "20260102-1"}))
 	return append(out, t.DropTables()...)
 }
@@ -102,7 +104,7 @@ func databaseStatements(d Database) []Statement {
 	out = append(out, d.CreateCurrent(), d.ReadMark(), d.ReadMarkFormat(), d.NewestMark(), d.ListMarks(), d.InsertMark(), d.InsertWriter(), d.NewestWriters(),
 		d.ArchiveMarks(), d.ListChunks(), d.OldestQuery(), d.KillOlderTerms(), d.DropMarks([]string{"0"}), d.FindTable(), d.ListForeign(), d.FindDatabase(),
 		d.ListColumns(), d.CheckGrant(Privileges()[0], string(d)), d.CheckReplace(), d.ServerClock(), d.ShowInstants("America/New_York"), d.SelfCheck([]string{"`shop`.`sales`"}), d.ListDefiners(), d.InsertVerified(), d.ListVerified(),
-		d.InsertPartitions(), d.ListPartitions())
+		d.InsertPartitions(), d.ListPartitions(), d.InsertShape(), d.ListShapes())
 	return append(out, d.Drop([]string{"sales"})...)
 }
 

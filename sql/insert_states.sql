@@ -1,6 +1,5 @@
 INSERT INTO {{.To}} ({{columns .StoredColumns}}, `_chunk`)
-SELECT {{.Compute}}, {chunk:UInt64} FROM {{.From}}
-WHERE indexHint(`_chunk` = {chunk:UInt64})
+SELECT {{.Compute}}, {chunk:UInt64} FROM {{.Table.Rows .From "indexHint(`_chunk` = {chunk:UInt64})"}}
 {{- if .Where}}
     AND ({{.Where}})
 {{- end}}

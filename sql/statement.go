@@ -24,7 +24,7 @@ func (s Statement) Changes() bool {
 
 // The types of the mark's maps of tables. Readers need the first alone, so it stays small; the second is the writer's.
 const (
-	tableType  = "Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64)"
+	tableType  = "Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64, shape UInt64, narrowed UInt64)"
 	chunksType = "Map(UInt64, Tuple(rows UInt64, from Int64, to Int64))"
 
 	// Likewise of aggregates: rows is what the view's guard compares, of names the chunks that a merged one stands for.
@@ -78,6 +78,7 @@ func functions(prefix string) template.FuncMap {
 		"tuple":         func(names []string) string { return tuple(mapJoin(names, Ident), len(names)) },
 		"exprs":         func(names []string) string { return tuple(mapJoin(names, Ident), len(names)) },
 		"columns":       func(cols []Column) string { return mapJoin(cols, func(c Column) string { return Ident(c.Name) }) },
+		"shown":         func(cols []Column) string { return mapJoin(cols, shownColumn) },
 		"defaults":      func(cols []Column) string { return mapJoin(cols, typedDefault) },
 		"guarded":       func(cols []Column) string { return mapJoin(cols, guardedDefault(prefix)) },
 		"prefixed":      prefixedColumns,
@@ -139,14 +140,22 @@ func tuple(list string, n int) string {
 	return "(" + list + ")"
 }
 
+// shownColumn selects a column of the internals under its name in the view.
+func shownColumn(c Column) string {
+	if c.Alias == "" {
+		return Ident(c.Name)
+	}
+	return Ident(c.Name) + " AS " + Ident(c.Alias)
+}
+
 func typedDefault(c Column) string {
-	return "defaultValueOfTypeName(" + Literal(c.Type.Name) + ") AS " + Ident(c.Name)
+	return "defaultValueOfTypeName(" + Literal(c.Type.Name) + ") AS " + Ident(c.Shown())
 }
 
 // guardedDefault depends on the guard: whatever a query filters by in the last branch, the guard has to be evaluated.
 func guardedDefault(prefix string) func(Column) string {
 	return func(c Column) string {
-		return "[defaultValueOfTypeName(" + Literal(c.Type.Name) + ")][1 + " + Ident(prefix+"outlived") + "] AS " + Ident(c.Name)
+		return "[defaultValueOfTypeName(" + Literal(c.Type.Name) + ")][1 + " + Ident(prefix+"outlived") + "] AS " + Ident(c.Shown())
 	}
 }
 

@@ -13,13 +13,22 @@ import (
 
 // Column is a column of a published table with its ClickHouse type.
 type Column struct {
-	Name  string
+	Name  string // in the internals, where a name is never used for two columns
+	Alias string // its name in PostgreSQL and in the view, where that is another one since a schema change
 	Type  Type
 	Codec string // the arguments of CODEC; "" for ClickHouse's default
 
 	// ExactFrom is when ClickHouse's zone database begins to agree with ours on the zone of a timestamp without one; the
 	// zero time is always.
 	ExactFrom time.Time
+}
+
+// Shown is the column's name in PostgreSQL and in the view.
+func (c Column) Shown() string {
+	if c.Alias != "" {
+		return c.Alias
+	}
+	return c.Name
 }
 
 // Region is one of a table's internal tables; its text ends that table's name.
@@ -45,11 +54,12 @@ var ownNames = []string{"chunk", "of", "lsn", "ordinal", "insert", "live", "op",
 // prefixFor returns a prefix for our columns that none of the source's names has.
 func prefixFor(cols []Column) string {
 	prefix := ownPrefix
-	for slices.ContainsFunc(cols, func(c Column) bool {
-		own, ok := strings.CutPrefix(c.Name, prefix)
+	taken := func(name string) bool {
+		own, ok := strings.CutPrefix(name, prefix)
 		own, _, _ = strings.Cut(own, ".")
 		return ok && (slices.Contains(ownNames, own) || strings.HasPrefix(own, "source_"))
-	}) {
+	}
+	for slices.ContainsFunc(cols, func(c Column) bool { return taken(c.Name) || taken(c.Shown()) }) {
 		prefix += ownPrefix
 	}
 	return prefix
@@ -67,6 +77,10 @@ type TableConfig struct {
 	PartitionBy string   // hour, day or month; default day
 	KeepsOld    bool     // deletes leave rows before an instant alone
 	Retains     bool     // rows before an instant are dropped, whatever the source has
+
+	// Since and Narrowed are positions in the WAL: the columns are those of rows after Since, and Narrowed is the last
+	// one at which a column went.
+	Since, Narrowed uint64
 }
 
 // Table renders the statements of one published table. It is safe for concurrent use.
@@ -137,6 +151,19 @@ func (t *Table) ChunkColumn() string { return t.prefix + "chunk" }
 // columnPrefix is what templates put before the names of our columns.
 func (t *Table) columnPrefix() string { return t.prefix }
 
+// Renamed reports whether a column has another name in the internals than in the view.
+func (t *Table) Renamed() bool {
+	return slices.ContainsFunc(t.Columns, func(c Column) bool { return c.Alias != "" })
+}
+
+// Rows is what aggregates are computed from: a region, its columns under the names of the view. Where restricts it.
+func (t *Table) Rows(from, where string) string {
+	if !t.Renamed() {
+		return from + "\nWHERE " + where
+	}
+	return "(SELECT " + mapJoin(t.Columns, shownColumn) + ", " + Ident(t.ChunkColumn()) + " FROM " + from + " WHERE " + where + ")\nWHERE 1"
+}
+
 // Mirrored reports whether the table has no date column.
 func (t *Table) Mirrored() bool { return t.Date == "" }
 
@@ -194,6 +221,11 @@ func (t *Table) KeyColumns() []Column {
 	return out
 }
 
+// HasMasks reports whether the masks, whose columns are given, are of this key.
+func (t *Table) HasMasks(columns []string) bool {
+	return slices.Equal(columns, append([]string{t.prefix + "chunk", t.prefix + "of"}, names(t.KeyColumns())...))
+}
+
 // SourceColumns are the columns of the changes that hold the key of the row that unchanged TOAST values come from.
 func (t *Table) SourceColumns() []Column {
 	out := append([]Column{}, t.KeyColumns()...)
@@ -225,6 +257,11 @@ func (t *Table) NotYet() string {
 // NoPruning is what a query is told whose session turned off what the view needs to leave dead chunks out.
 func (t *Table) NoPruning() string {
 	return "tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones"
+}
+
+// Changed is what a query is told that took the view before a schema change and the mark after it, or the other way round.
+func (t *Table) Changed() string {
+	return "tidemark: the columns of " + t.Source + " changed while this query was planned; run it again"
 }
 
 // Outlived is what a query is told whose chunks are gone.

@@ -175,7 +175,7 @@ func (d *describer) refused(where string, err error) {
 
 func (d *describer) columns() (names []string) {
 	for _, c := range d.table.Columns {
-		names = append(names, c.Name)
+		names = append(names, c.Shown())
 	}
 	return names
 }

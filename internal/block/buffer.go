@@ -1,6 +1,7 @@
 package block
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -16,6 +17,7 @@ import (
 // Nullable; it is not sent for a LowCardinality, whose entries tell.
 type buffer struct {
 	name  string
+	alias string // for messages
 	typ   sql.Type
 	parse func(*buffer, []byte) *refusal // appends one value, or nothing
 	zero  func(*buffer)                  // appends the type's default
@@ -43,7 +45,7 @@ func newBuffer(col Column) (buffer, error) {
 }
 
 func plainBuffer(col Column) (buffer, error) {
-	c := buffer{name: col.Name, typ: col.Type, zero: zeroFixed}
+	c := buffer{name: col.Name, alias: cmp.Or(col.Alias, col.Name), typ: col.Type, zero: zeroFixed}
 	switch k := col.Type.Kind; k {
 	case sql.KindString:
 		c.parse, c.zero = appendString, zeroString

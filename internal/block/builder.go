@@ -9,8 +9,9 @@ import (
 
 // Column names a column of a block and its type.
 type Column struct {
-	Name string
-	Type sql.Type
+	Name  string
+	Alias string // for messages, where people know it by another name
+	Type  sql.Type
 
 	// ExactFrom is AgreesFrom's answer for the zone of a timestamp without zone: earlier times are refused. The zero
 	// time refuses none.
@@ -21,7 +22,7 @@ type Column struct {
 func Columns(cols []sql.Column) []Column {
 	out := make([]Column, len(cols))
 	for i, c := range cols {
-		out[i] = Column{Name: c.Name, Type: c.Type, ExactFrom: c.ExactFrom}
+		out[i] = Column{Name: c.Name, Alias: c.Alias, Type: c.Type, ExactFrom: c.ExactFrom}
 	}
 	return out
 }

@@ -70,15 +70,15 @@ func (c *buffer) refuse(r *refusal, text []byte) *ValueError {
 	if r == refuseElement {
 		use = "Array(Nullable(" + c.elem.typ.Name + "))"
 	}
-	e := &ValueError{Column: c.name, Type: c.typ.Name, Value: shorten(text), Reason: r.reason, Try: c.retype(use)}
+	e := &ValueError{Column: c.alias, Type: c.typ.Name, Value: shorten(text), Reason: r.reason, Try: c.retype(use)}
 	if r.outside {
-		e.Try = fmt.Sprintf("say in the table's columns.out_of_range what to do with such values, {%s: clamp} or {%s: null}, or ", c.name, c.name) + e.Try
+		e.Try = fmt.Sprintf("say in the table's columns.out_of_range what to do with such values, {%s: clamp} or {%s: null}, or ", c.alias, c.alias) + e.Try
 	}
 	return e
 }
 
 func (c *buffer) retype(use string) string {
-	return fmt.Sprintf("give the column another type in the table's columns.types, {%s: %q}, or correct the value in PostgreSQL", c.name, use)
+	return fmt.Sprintf("give the column another type in the table's columns.types, {%s: %q}, or correct the value in PostgreSQL", c.alias, use)
 }
 
 func (c *buffer) refuseNull() *ValueError {
@@ -89,7 +89,7 @@ func (c *buffer) refuseNull() *ValueError {
 	if c.elem != nil {
 		use, why = "Nullable(String)", "an Array has no NULL"
 	}
-	return &ValueError{Column: c.name, Type: c.typ.Name, Value: "NULL", Reason: why, Try: c.retype(use)}
+	return &ValueError{Column: c.alias, Type: c.typ.Name, Value: "NULL", Reason: why, Try: c.retype(use)}
 }
 
 // shorten quotes what a person needs to find the value, never a whole document.

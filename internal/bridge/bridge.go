@@ -178,13 +178,13 @@ func (b *Bridge) Run(ctx context.Context) error {
 	for {
 		r := b.session(ctx, failed)
 		worked = worked || r.started
-		if r.err != nil && ctx.Err() == nil {
+		if r.err != nil && ctx.Err() == nil && !errors.Is(r.err, errRenewed) {
 			b.seen.Failed(kindOf(r.err), r.err)
 		}
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case r.reloaded:
+		case r.reloaded, errors.Is(r.err, errRenewed):
 			failed = false
 			continue
 		case b.opts.Standby && errors.Is(r.err, splitdate.ErrFenced):

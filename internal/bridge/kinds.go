@@ -33,6 +33,7 @@ var errorKinds = []errorKind{
 	{"lock_lost", wraps(cdc.ErrLockLost)},
 	{"slot_blocked", wraps(cdc.ErrBlocked)},
 	{"publication", wraps(cdc.ErrNoPublication, errNotPublished)},
+	{"schema", wraps(errReshaped)},
 	{"refused", wraps(errRefused)},
 	{"clickhouse", isA[*clickhouse.Exception]},
 	{"postgres", isA[*pgconn.PgError]},

@@ -271,7 +271,7 @@ const smallPages = 256
 func columnNames(cols []sql.Column) []string {
 	out := make([]string, len(cols))
 	for i, c := range cols {
-		out[i] = c.Name
+		out[i] = c.Shown()
 	}
 	return out
 }
@@ -497,6 +497,9 @@ func (s *session) addLoaded(ctx context.Context, step *splitdate.Step) (*table, 
 	state, err := l.Base.Apply(d)
 	if err != nil {
 		return nil, fmt.Errorf("table %s: %w", t.sql.Source, err)
+	}
+	if state.Shape, err = s.saveShape(ctx, t.sql.Source, t.shape()); err != nil {
+		return nil, err
 	}
 	step.Add[t.sql.Name] = state
 	for region, chunks := range map[sql.Region][]splitdate.Chunk{sql.RT: d.DropRT, sql.Late: d.DropLate, sql.Historic: d.DropHistoric, sql.Masks: d.DropMasks} {

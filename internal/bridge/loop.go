@@ -3,11 +3,14 @@ package bridge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tidemark-db/tidemark/cdc"
+	"github.com/tidemark-db/tidemark/internal/block"
+	"github.com/tidemark-db/tidemark/internal/shape"
 )
 
 // tick is what the stream brought since the last mark.
@@ -78,6 +81,11 @@ func (s *session) loop(ctx context.Context) error {
 		err := s.turn(inner, ticker.C, alarms)
 		if ctx.Err() != nil {
 			return nil
+		}
+		if isA[*block.ValueError](err) { // NULL, where the session knows of no DROP NOT NULL yet
+			if changed := s.consult(inner); changed != nil {
+				err = changed
+			}
 		}
 		if err != nil {
 			return err
@@ -206,6 +214,9 @@ func (s *session) advance(e *cdc.Event) {
 // the transaction is too big for that.
 func (s *session) change(ctx context.Context, e *cdc.Event) error {
 	if s.tick.big {
+		if err := s.reshape(ctx, []cdc.Event{*e}); err != nil {
+			return err
+		}
 		return s.apply(ctx, e)
 	}
 	s.tick.transaction = append(s.tick.transaction, *e)
@@ -235,6 +246,9 @@ func (s *session) endTransaction(ctx context.Context, e *cdc.Event) error {
 }
 
 func (s *session) applyTransaction(ctx context.Context) error {
+	if err := s.reshape(ctx, s.tick.transaction); err != nil {
+		return err
+	}
 	for i := range s.tick.transaction {
 		if err := s.apply(ctx, &s.tick.transaction[i]); err != nil {
 			return err
@@ -271,6 +285,13 @@ func (s *session) applyTo(ctx context.Context, t *table, e *cdc.Event) error {
 	if e.Kind == cdc.Truncate {
 		t.empty()
 		return nil
+	}
+	known, err := s.knows(ctx, t, e.Relation)
+	if err != nil {
+		return err
+	}
+	if !known { // of a table that is being loaded; see reshape for others
+		return s.reload(ctx, t, fmt.Errorf("its columns are others now: %w", shape.ErrReload))
 	}
 	if err := t.changes.Add(e); err != nil {
 		return s.holdOn(ctx, s.ofTable(t, err))

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 
 	"github.com/tidemark-db/tidemark/cdc"
@@ -45,6 +46,11 @@ type session struct {
 	mu      sync.Mutex
 	numbers *splitdate.Numbers
 
+	catalog *pgx.Conn // where the catalogue is read
+	digest  string    // of the catalogue, when it was last looked at
+	planned string    // of the catalogue that the tables were planned with
+	unfit   []unfit   // configured tables that cannot be worked on as PostgreSQL has them: held
+	blocked bool      // the catalogue cannot be read at the moment
 	tables  []*table
 	bySlot  map[string]*table // by schema.table, as the stream names it
 	leaves  map[string]*table // by the name of a partition; see partitions
@@ -86,7 +92,11 @@ type table struct {
 	pause     time.Duration // before the next load of a table that is held because of a bad value
 	journal   *journal      // while something is built of it beside the ticks
 
-	partitions *partitions // of a partitioned table
+	partitions *partitions            // of a partitioned table
+	known      cdc.Table              // source, as the catalogue described it last; the loop's
+	relations  map[*cdc.Relation]bool // those that describe its rows as it knows them
+	unseen     bool                   // the view shows the columns from before a schema change until a mark holds the change
+	due        cdc.LSN                // the catalogue has other columns; from here on they are those of the stream too
 }
 
 // lockPatience is how long a start waits for the lock and the slot of a bridge that was just killed, whose sessions
@@ -109,7 +119,7 @@ func (b *Bridge) open(ctx context.Context) (*session, error) {
 	err := inOrder(ctx, s.connect, s.takeLock)
 	if err == nil {
 		err = s.guarded(ctx, func(ctx context.Context) error {
-			return inOrder(ctx, s.preflight, s.plan, s.identify, s.create, s.claim, s.createTables, s.collectGarbage, s.resumeLoads, s.readPartitions, s.selfCheck, s.showProofs, s.openStream)
+			return inOrder(ctx, s.preflight, s.identify, s.plan, s.create, s.claim, s.createTables, s.collectGarbage, s.resumeLoads, s.readPartitions, s.selfCheck, s.showProofs, s.openStream)
 		})
 	}
 	if err != nil {
@@ -166,6 +176,9 @@ func (s *session) close() {
 			s.log.Debug().Err(err).Msg("close lock")
 		}
 	}
+	if s.catalog != nil {
+		closeSession(context.Background(), s.catalog)
+	}
 	if s.db != nil {
 		if err := s.db.Close(); err != nil {
 			s.log.Debug().Err(err).Msg("close ClickHouse")
@@ -209,11 +222,14 @@ func (s *session) preflight(ctx context.Context) error {
 	errs := cdc.Preflight(ctx, s.source, tableNames(s.cfg))
 	var waits, others []error
 	for _, err := range errs {
+		var concerned *cdc.TableError
 		switch {
 		case errors.Is(err, cdc.ErrSlotInUse):
 			waits = append(waits, err)
 		case errors.Is(err, cdc.ErrNoKey):
 			s.log.Warn().Err(err).Msg("rows of this table can only be inserted")
+		case errors.As(err, &concerned):
+			s.concern(concerned)
 		default:
 			others = append(others, err)
 		}
@@ -227,7 +243,7 @@ func (s *session) preflight(ctx context.Context) error {
 	if len(waits) > 0 {
 		return s.patiently(ctx, func() error {
 			errs := cdc.Preflight(ctx, s.source, tableNames(s.cfg))
-			return errors.Join(slices.DeleteFunc(errs, func(err error) bool { return errors.Is(err, cdc.ErrNoKey) })...)
+			return errors.Join(slices.DeleteFunc(errs, func(err error) bool { return errors.Is(err, cdc.ErrNoKey) || isA[*cdc.TableError](err) })...)
 		})
 	}
 	return nil
@@ -292,14 +308,11 @@ func (s *session) standBy(ctx context.Context, try func() error) error {
 }
 
 func (s *session) plan(ctx context.Context) error {
-	plans, err := Plans(ctx, s.cfg)
+	plans, err := s.plans(ctx)
 	if err != nil {
 		return err
 	}
 	if err := agreeOnZones(ctx, s.db, plans); err != nil {
-		return err
-	}
-	if err := planAggregates(ctx, s.db, plans); err != nil {
 		return err
 	}
 	if err := checkNames(ctx, s.db, plans); err != nil {
@@ -310,7 +323,7 @@ func (s *session) plan(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("prepare table %s: %w", p.sql.Source, err)
 		}
-		t := &table{plan: p, window: window, archive: historic.NewArchive(s.db, p.sql, s.nextChunk), states: aggregate.NewStates(s.db, p.aggregates), changes: rtwindow.NewChanges(p.sql)}
+		t := &table{plan: p, window: window, archive: historic.NewArchive(s.db, p.sql, s.nextChunk), states: aggregate.NewStates(s.db, p.aggregates), changes: rtwindow.NewChanges(p.sql), known: p.source, relations: map[*cdc.Relation]bool{}}
 		if p.source.Partitioned {
 			t.partitions = &partitions{now: leavesOf(p.sql, p.leaves), nowAsOf: p.asOf}
 		}
@@ -335,10 +348,16 @@ func Plans(ctx context.Context, cfg *config.Config) ([]plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	return plans, describePlans(ctx, conn, cfg, plans)
+}
+
+// describePlans adds what PostgreSQL says of tables besides their columns: their partitions, and whether they can be read by
+// date.
+func describePlans(ctx context.Context, conn *pgx.Conn, cfg *config.Config, plans []plan) error {
 	asOf := time.Now()
 	leaves, err := cdc.ReadLeaves(ctx, conn, tableNames(cfg))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i, p := range plans {
 		plans[i].leaves, plans[i].asOf = leaves[p.sql.Source], asOf
@@ -346,10 +365,10 @@ func Plans(ctx context.Context, cfg *config.Config) ([]plan, error) {
 			continue
 		}
 		if plans[i].indexed, err = cdc.DateIndexed(ctx, conn, p.source, p.sql.Date); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return plans, nil
+	return nil
 }
 
 func (s *session) nextChunk() splitdate.Chunk {
@@ -455,6 +474,9 @@ func (s *session) createTables(ctx context.Context) error {
 	if err := s.db.Exec(ctx, names.CreateCurrent(), nil); err != nil {
 		return err
 	}
+	if err := s.holdUnfit(ctx); err != nil {
+		return err
+	}
 	for _, t := range s.tables {
 		for _, st := range t.sql.CreateTables() {
 			if err := s.db.Exec(ctx, st, nil); err != nil {
@@ -464,9 +486,10 @@ func (s *session) createTables(ctx context.Context) error {
 		if err := s.checkColumns(ctx, t); err != nil {
 			return err
 		}
-		if err := s.db.Exec(ctx, t.sql.CreateView(), nil); err != nil {
-			return fmt.Errorf("table %s: %w", t.sql.Source, err)
-		}
+		t.unseen = true
+	}
+	if err := s.showColumns(ctx); err != nil {
+		return err
 	}
 	if err := s.createAggregates(ctx); err != nil {
 		return err
@@ -477,27 +500,32 @@ func (s *session) createTables(ctx context.Context) error {
 // checkColumns refuses internals that were made for other columns: rows of two structures must not mix. Where no mark holds
 // the table, there are none yet.
 func (s *session) checkColumns(ctx context.Context, t *table) error {
-	var got, want []string
-	err := s.db.Query(ctx, s.db.Database().ListColumns(), warehouse.Params{"database": s.db.Database().Internals(), "table": t.sql.RegionName(sql.Historic)},
-		func(r warehouse.Rows) error {
-			var name, typ string
-			err := r.Scan(&name, &typ)
-			if name != t.sql.ChunkColumn() {
-				got = append(got, name+" "+typ)
-			}
-			return err
-		})
+	names, types, err := s.columnsOf(ctx, t.sql, sql.Historic)
 	if err != nil {
 		return err
 	}
+	masks, _, err := s.columnsOf(ctx, t.sql, sql.Masks)
+	if err != nil {
+		return err
+	}
+	var got, want []string
+	for _, name := range names {
+		if name != t.sql.ChunkColumn() {
+			got = append(got, name+" "+types[name])
+		}
+	}
+	there := true
 	for _, c := range t.sql.StoredColumns() {
 		want = append(want, c.Name+" "+c.Type.Name)
+		there = there && types[c.Name] == c.Type.Name
 	}
 	switch {
-	case slices.Equal(got, want):
+	case slices.Equal(got, want) && t.sql.HasMasks(masks):
 		return nil
 	case !s.live(t):
 		return s.remake(ctx, t)
+	case there && len(got) > len(want): // columns that went stay in the internals
+		return nil
 	default:
 		return fault.New("put the old structure back, or `tidemark uninstall --data` and start again, which loads every table anew",
 			"table %s has the columns %v now, but its tables in ClickHouse were made for %v: %w", t.sql.Source, want, got, errRefused)

@@ -11,6 +11,7 @@ import (
 	"github.com/tidemark-db/tidemark/cdc"
 	"github.com/tidemark-db/tidemark/internal/config"
 	"github.com/tidemark-db/tidemark/internal/fault"
+	"github.com/tidemark-db/tidemark/internal/shape"
 	"github.com/tidemark-db/tidemark/sql"
 )
 
@@ -29,6 +30,7 @@ var errNotPublished = errors.New("not published")
 type plan struct {
 	cfg     *config.Table
 	source  cdc.Table
+	of      shape.Shape // source, and where it lies in ClickHouse
 	sql     *sql.Table
 	indexed bool // PostgreSQL finds a range of dates without reading the whole table
 
@@ -38,26 +40,47 @@ type plan struct {
 	aggregates []*sql.Aggregate // once ClickHouse was asked about them
 }
 
+// unfit is a configured table that cannot be planned.
+type unfit struct {
+	table *config.Table
+	err   error
+}
+
 // planTables joins the configuration with the catalogue. It returns every fault that it finds.
 func planTables(cfg *config.Config, catalog []cdc.Table) ([]plan, error) {
-	var plans []plan
-	var faults []error
+	plans, bad := planEach(cfg, func(t *config.Table) (plan, []error) { return planTable(cfg, t, catalog) })
+	return plans, faultsOf(bad)
+}
+
+// planEach plans every table that can be.
+func planEach(cfg *config.Config, one func(*config.Table) (plan, []error)) (plans []plan, bad []unfit) {
 	views := map[string]string{}
 	for i := range cfg.Tables {
 		t := &cfg.Tables[i]
-		p, errs := planTable(cfg, t, catalog)
-		if len(errs) > 0 {
-			faults = append(faults, errs...)
-			continue
+		p, errs := one(t)
+		if other, taken := "", false; len(errs) == 0 {
+			if other, taken = views[p.sql.Name]; taken {
+				errs = []error{fault.New("leave one of them out", "tables %s and %s would both be the view %q", other, p.sql.Source, p.sql.Name)}
+			}
 		}
-		if other, taken := views[p.sql.Name]; taken {
-			faults = append(faults, fault.New("leave one of them out", "tables %s and %s would both be the view %q", other, p.sql.Source, p.sql.Name))
+		if len(errs) > 0 {
+			for _, err := range errs {
+				bad = append(bad, unfit{t, err})
+			}
 			continue
 		}
 		views[p.sql.Name] = p.sql.Source
 		plans = append(plans, p)
 	}
-	return plans, errors.Join(faults...)
+	return plans, bad
+}
+
+func faultsOf(bad []unfit) error {
+	faults := make([]error, len(bad))
+	for i, u := range bad {
+		faults[i] = u.err
+	}
+	return errors.Join(faults...)
 }
 
 func planTable(cfg *config.Config, t *config.Table, catalog []cdc.Table) (plan, []error) {
@@ -70,8 +93,13 @@ func planTable(cfg *config.Config, t *config.Table, catalog []cdc.Table) (plan, 
 			Err:  errNotPublished,
 		}}
 	}
-	found := catalog[i]
-	columns, faults := mapColumns(cfg, t, found)
+	return planShape(cfg, t, shape.Shape{Table: catalog[i]})
+}
+
+// planShape joins the configuration of a table with its columns.
+func planShape(cfg *config.Config, t *config.Table, of shape.Shape) (plan, []error) {
+	found, source := of.Table, t.Name.String()
+	columns, faults := mapColumns(cfg, t, of)
 	if len(faults) > 0 {
 		return plan{}, faults
 	}
@@ -81,7 +109,8 @@ func planTable(cfg *config.Config, t *config.Table, catalog []cdc.Table) (plan, 
 	}
 	table, err := sql.NewTable(sql.TableConfig{
 		Database: sql.Database(cfg.ClickHouse.Database), Source: source, Name: name, Columns: columns,
-		Key: found.Key, Date: t.DateColumn, OrderBy: t.OrderBy, PartitionBy: string(t.PartitionBy),
+		Key: storedNames(columns, found.Key), Date: t.DateColumn, OrderBy: t.OrderBy, PartitionBy: string(t.PartitionBy),
+		Since: uint64(of.Since), Narrowed: uint64(of.Narrowed),
 		KeepsOld: t.KeepOlderThan > 0, Retains: t.Retain > 0,
 	})
 	if err != nil {
@@ -90,12 +119,26 @@ func planTable(cfg *config.Config, t *config.Table, catalog []cdc.Table) (plan, 
 	if err := table.CheckName(); err != nil {
 		return plan{}, []error{err}
 	}
-	return plan{cfg: t, source: found, sql: table}, checkTable(cfg, t, table)
+	return plan{cfg: t, source: found, of: of, sql: table}, checkTable(cfg, t, table)
+}
+
+// storedNames are the names in the internals of columns given by PostgreSQL's.
+func storedNames(columns []sql.Column, names []string) []string {
+	out := slices.Clone(names)
+	for i, name := range names {
+		for _, c := range columns {
+			if c.Shown() == name {
+				out[i] = c.Name
+			}
+		}
+	}
+	return out
 }
 
 // mapColumns maps the published columns that are not excluded.
-func mapColumns(cfg *config.Config, t *config.Table, found cdc.Table) ([]sql.Column, []error) {
+func mapColumns(cfg *config.Config, t *config.Table, of shape.Shape) ([]sql.Column, []error) {
 	var columns []sql.Column
+	found := of.Table
 	faults := unknownColumns(t, found)
 	for _, c := range found.Columns {
 		if slices.Contains(t.Columns.Exclude, c.Name) {
@@ -108,6 +151,9 @@ func mapColumns(cfg *config.Config, t *config.Table, found cdc.Table) ([]sql.Col
 		if err != nil {
 			faults = append(faults, fault.New(fault.Try(err), "tables.%s.columns: %w", found.FullName(), err))
 			continue
+		}
+		if name, ok := of.Stored[c.Number]; ok {
+			column.Name, column.Alias = name, c.Name
 		}
 		columns = append(columns, column)
 	}

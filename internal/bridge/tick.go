@@ -23,6 +23,9 @@ func (s *session) commit(ctx context.Context) error {
 	if s.tick.big {
 		return nil
 	}
+	if err := s.consult(ctx); err != nil {
+		return s.waitForLock(err)
+	}
 	began := time.Now()
 	step := splitdate.Step{LSN: s.tick.position, CommitTime: s.tick.commitTime, Deltas: map[string]splitdate.Delta{}, Add: map[string]splitdate.Table{}}
 	changed := s.changed()
@@ -168,6 +171,9 @@ func (s *session) publish(ctx context.Context, step splitdate.Step) error {
 	s.seen.Published(next)
 	for _, t := range s.tables {
 		t.states.Published(next.Aggregates)
+	}
+	if err := s.showColumns(ctx); err != nil {
+		return err
 	}
 	if s.opts.CheckInvariants {
 		return s.checkInvariants(ctx, step)

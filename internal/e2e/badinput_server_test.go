@@ -90,7 +90,7 @@ const users = `<clickhouse><profiles><default/></profiles><quotas><default/></qu
 	<reader><password>right</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>
 		<grants><query>GRANT SELECT ON *.*</query></grants></reader>
 	<writer><password>right</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>
-		<grants><query>GRANT SELECT, INSERT, CREATE TABLE, CREATE VIEW, DROP VIEW, ALTER DELETE, KILL QUERY, DROP TABLE ON *.*</query></grants></writer>
+		<grants><query>GRANT SELECT, INSERT, CREATE TABLE, CREATE VIEW, DROP VIEW, ALTER DELETE, ALTER ADD COLUMN, KILL QUERY, DROP TABLE ON *.*</query></grants></writer>
 </users></clickhouse>`
 
 // TestTakenNames leaves tables and views of others alone that have the names of ours.
@@ -139,7 +139,7 @@ func TestBadClickHouse(t *testing.T) {
 
 	var missing [][]string
 	for _, database := range []string{b.Name, b.Name + "_tidemark"} {
-		for _, privilege := range []string{"INSERT", "CREATE DATABASE", "CREATE TABLE", "CREATE VIEW", "DROP VIEW", "ALTER DELETE"} {
+		for _, privilege := range []string{"INSERT", "CREATE DATABASE", "CREATE TABLE", "CREATE VIEW", "DROP VIEW", "ALTER DELETE", "ALTER ADD COLUMN"} {
 			missing = append(missing, []string{privilege, database, "GRANT " + privilege})
 		}
 	}

@@ -28,7 +28,7 @@ var (
 	firstPoints = []string{"create_slot", "create_barrier", "insert_chunk", "insert_partitions"}
 	startPoints = []string{
 		"create_database", "create_split_date", "create_split_date_log", "create_split_date_current", "create_chunks",
-		"create_masks", "create_changes", "create_view", "create_writers", "create_verified", "create_partitions",
+		"create_masks", "create_changes", "create_view", "create_writers", "create_shapes", "create_verified", "create_partitions",
 		"create_states", "create_aggregate_view", "insert_writer", "kill_older_terms", "take_lock",
 		"start_replication",
 	}
@@ -44,7 +44,14 @@ var (
 const stimulus = `UPDATE history SET v = {v} WHERE id = 2000 + {v} % 500; UPDATE docs SET title = 'x{v}' WHERE id > 90;
 	INSERT INTO history VALUES (1000000 + {v}, now() - interval '1 s', {v}, 'new', 0, 'open') ON CONFLICT DO NOTHING`
 
+// addColumn adds a column every other second.
+const addColumn = `DO $$ BEGIN
+		EXECUTE format('ALTER TABLE history ADD COLUMN IF NOT EXISTS extra_%s int DEFAULT 1', (extract(epoch FROM now()) / 2)::int);
+	END $$; UPDATE history SET v = {v} WHERE id = 2000 + {v} % 500`
+
 var stimuli = map[string]string{
+	"add_columns":     addColumn,
+	"insert_shape":    addColumn,
 	"compact_changes": heavyDeeds[4].sql,                              // a transaction of several pieces
 	"archive_marks":   "SELECT pg_logical_emit_message(true, '', '')", // marks with a position alone, quickly
 }

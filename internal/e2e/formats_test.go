@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/tidemark-db/tidemark/cdc"
 	"github.com/tidemark-db/tidemark/internal/bridge"
 	"github.com/tidemark-db/tidemark/internal/rig"
+	"github.com/tidemark-db/tidemark/internal/shape"
 	"github.com/tidemark-db/tidemark/splitdate"
 )
 
@@ -55,6 +57,7 @@ func TestFormats(t *testing.T) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			r := rig.New(t, servers, fixtureTables...)
 			loadFixture(t, r, read(t, file))
+			adoptTables(t, r)
 			execute(t, r, "UPDATE sales SET note = 'late' WHERE id = 3", "DELETE FROM sales WHERE id IN (4, 5)", "INSERT INTO sales VALUES (6000, now(), 'new')",
 				"UPDATE sales SET note = 'later' WHERE id = 100", "DELETE FROM stores WHERE id = 2")
 			b := r.Run(r.ConfigFile(fixtureConfig), bridge.Options{CheckInvariants: true})
@@ -109,6 +112,30 @@ func loadFixture(t *testing.T, r *rig.Rig, text string) {
 	}
 }
 
+// adoptTables has the fixture's tables be those of this PostgreSQL: their numbers in its catalogue stand in the shapes.
+func adoptTables(t *testing.T, r *rig.Rig) {
+	t.Helper()
+	conn, err := cdc.Connect(t.Context(), cdc.Config{DSN: r.SourceDSN()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	catalog, err := cdc.ReadCatalog(t.Context(), conn, "tidemark")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range catalog {
+		text, err := json.Marshal(shape.Shape{Table: table})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const query = "INSERT INTO %s_tidemark.shapes (shape, table, columns) SELECT tables['%s'].shape, '%s', unhex('%x') FROM %[1]s.split_date ORDER BY term DESC, epoch DESC LIMIT 1"
+		if err := r.CH.Exec(t.Context(), fmt.Sprintf(query, r.Name, table.Name, table.FullName(), text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // writeFixture writes what this binary leaves of the fixture's tables, with a late change and a mask in it.
 func writeFixture(t *testing.T) {
 	t.Helper()
@@ -154,7 +181,7 @@ func dump(t *testing.T, r *rig.Rig, database, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(lines) == 0 || name == "split_date_log" || strings.HasSuffix(name, "_changes") {
+	if len(lines) == 0 || name == "split_date_log" || name == "shapes" || strings.HasSuffix(name, "_changes") {
 		return ""
 	}
 	text := "INSERT INTO " + database + "." + name + " VALUES\n" + strings.Join(lines, ",\n")

@@ -131,7 +131,7 @@ func (l *Loader) key(row cdc.Tuple) string {
 	var out []string
 	for i, c := range l.table.Columns {
 		if slices.Contains(l.table.Key, c.Name) || l.table.Keyless() && len(row[i].Text) < 40 {
-			out = append(out, fmt.Sprintf("%s=%s", c.Name, row[i].Text))
+			out = append(out, fmt.Sprintf("%s=%s", c.Shown(), row[i].Text))
 		}
 	}
 	return strings.Join(out, ", ")

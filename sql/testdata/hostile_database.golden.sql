@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS `sh\x60op\x27\x5c`.`split_date`
     `commit_time` DateTime64(6, 'UTC'),
     `written_at` DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC'),
     `source` Tuple(system_id String, timeline Int32, database String, slot String),
-    `tables` Map(String, Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64)),
+    `tables` Map(String, Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64, shape UInt64, narrowed UInt64)),
     `chunks` Map(String, Map(UInt64, Tuple(rows UInt64, from Int64, to Int64))),
     `aggregates` Map(String, Tuple(table String, definition String, historic Array(UInt64), rows UInt64)),
     `states` Map(String, Map(UInt64, Tuple(rows UInt64, of Array(UInt64)))),
@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS `sh\x60op\x27\x5c_tidemark`.`split_date_log`
     `commit_time` DateTime64(6, 'UTC'),
     `written_at` DateTime64(6, 'UTC'),
     `source` Tuple(system_id String, timeline Int32, database String, slot String),
-    `tables` Map(String, Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64)),
+    `tables` Map(String, Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64, shape UInt64, narrowed UInt64)),
     `chunks` Map(String, Map(UInt64, Tuple(rows UInt64, from Int64, to Int64))),
     `aggregates` Map(String, Tuple(table String, definition String, historic Array(UInt64), rows UInt64)),
     `states` Map(String, Map(UInt64, Tuple(rows UInt64, of Array(UInt64)))),
@@ -60,6 +60,19 @@ ENGINE = MergeTree
 ORDER BY `term`
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
 COMMENT 'tidemark: who began which term; a mark of an older term is not written any more';
+
+-- create_shapes
+CREATE TABLE IF NOT EXISTS `sh\x60op\x27\x5c_tidemark`.`shapes`
+(
+    `shape` UInt64,
+    `table` String,
+    `columns` String,
+    `at` DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC')
+)
+ENGINE = MergeTree
+ORDER BY `shape`
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+COMMENT 'tidemark: the columns of each table as PostgreSQL described them, by the number that the marks name';
 
 -- create_verified
 CREATE TABLE IF NOT EXISTS `sh\x60op\x27\x5c_tidemark`.`verified`
@@ -113,7 +126,7 @@ FROM
 (
     SELECT (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `sh\x60op\x27\x5c`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS m
 )
-ARRAY JOIN CAST(m.5, 'Array(Tuple(String, Tuple(split Nullable(DateTime64(6, \'UTC\')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64)))') AS t
+ARRAY JOIN CAST(m.5, 'Array(Tuple(String, Tuple(split Nullable(DateTime64(6, \'UTC\')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64, shape UInt64, narrowed UInt64)))') AS t
 COMMENT 'tidemark: as of which commit, and with which split date, a query sees each table';
 
 -- read_mark
@@ -141,7 +154,7 @@ SELECT
     {format:UInt16}, {term:UInt64}, {epoch:UInt64}, {lsn:UInt64},
     fromUnixTimestamp64Micro({commit_time:Int64}, 'UTC'),
     {source:Tuple(String, Int32, String, String)},
-    {tables:Map(String, Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64))},
+    {tables:Map(String, Tuple(split Nullable(DateTime64(6, 'UTC')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64, shape UInt64, narrowed UInt64))},
     {chunks:Map(String, Map(UInt64, Tuple(rows UInt64, from Int64, to Int64)))},
     {aggregates:Map(String, Tuple(table String, definition String, historic Array(UInt64), rows UInt64))},
     {states:Map(String, Map(UInt64, Tuple(rows UInt64, of Array(UInt64))))},
@@ -234,6 +247,13 @@ INSERT INTO `sh\x60op\x27\x5c_tidemark`.`partitions` (`table`, `leaves`) SELECT 
 
 -- list_partitions
 SELECT `table`, `leaves` FROM `sh\x60op\x27\x5c_tidemark`.`partitions` FINAL ORDER BY `table`;
+
+-- insert_shape
+INSERT INTO `sh\x60op\x27\x5c_tidemark`.`shapes` (`shape`, `table`, `columns`)
+SELECT {shape:UInt64}, {table:String}, unhex({columns:String});
+
+-- list_shapes
+SELECT `shape`, `columns` FROM `sh\x60op\x27\x5c_tidemark`.`shapes` WHERE `shape` IN {shapes:Array(UInt64)};
 
 -- drop_view
 DROP VIEW IF EXISTS `sh\x60op\x27\x5c`.`sales`;

@@ -89,6 +89,7 @@ SQL SECURITY INVOKER
 AS
 SELECT defaultValueOfTypeName('Decimal(12, 2)') AS `price`, defaultValueOfTypeName('Nullable(DateTime64(6, \'America/New_York\'))') AS `mtime` FROM system.one
 WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'keyless'), 'tidemark: public.keyless is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
+    OR throwIf((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).3 <= 0 OR ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].narrowed > 0 AND (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).3 > ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].narrowed, 'tidemark: the columns of public.keyless changed while this query was planned; run it again')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
 SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_historic`
@@ -388,6 +389,10 @@ WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT ((ifNull(({open_start:
 UNION ALL
 SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_late`
 WHERE indexHint(`_chunk` IN {loaded:Array(UInt64)}) AND `_lsn` < {barrier:UInt64};
+
+-- add_columns
+ALTER TABLE `shop_tidemark`.`keyless_rt`
+    ADD COLUMN IF NOT EXISTS `added_2` Decimal(12, 2) DEFAULT 1;
 
 -- check_invariants
 SELECT

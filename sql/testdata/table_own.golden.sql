@@ -86,6 +86,7 @@ SQL SECURITY INVOKER
 AS
 SELECT defaultValueOfTypeName('Int64') AS `_chunk`, defaultValueOfTypeName('Nullable(Int64)') AS `__source_7`, defaultValueOfTypeName('DateTime64(6, \'UTC\')') AS `created_at` FROM system.one
 WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'own'), 'tidemark: public.own is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
+    OR throwIf((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).3 <= 0 OR ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].narrowed > 0 AND (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).3 > ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].narrowed, 'tidemark: the columns of public.own changed while this query was planned; run it again')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
 SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_historic`
@@ -394,6 +395,10 @@ WHERE indexHint(`___chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8
 UNION ALL
 SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_late`
 WHERE indexHint(`___chunk` IN {loaded:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)});
+
+-- add_columns
+ALTER TABLE `shop_tidemark`.`own_rt`
+    ADD COLUMN IF NOT EXISTS `added_2` Int64 DEFAULT 1;
 
 -- check_invariants
 SELECT

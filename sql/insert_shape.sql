@@ -1,0 +1,2 @@
+INSERT INTO {{.Shapes}} (`shape`, `table`, `columns`)
+SELECT {shape:UInt64}, {table:String}, unhex({columns:String})

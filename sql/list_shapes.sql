@@ -1,0 +1,1 @@
+SELECT `shape`, `columns` FROM {{.Shapes}} WHERE `shape` IN {shapes:Array(UInt64)}

@@ -1,0 +1,455 @@
+-- create_chunks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`evolved_rt`
+(
+    `id` Int64,
+    `created_at` DateTime64(6, 'UTC'),
+    `price_2` Decimal(12, 2),
+    `_chunk` UInt64
+)
+ENGINE = MergeTree
+PARTITION BY `_chunk`
+ORDER BY `id`
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+COMMENT 'tidemark: rt chunks of public.evolved; query the view instead';
+
+-- create_chunks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`evolved_late`
+(
+    `id` Int64,
+    `created_at` DateTime64(6, 'UTC'),
+    `price_2` Decimal(12, 2),
+    `_chunk` UInt64
+)
+ENGINE = MergeTree
+PARTITION BY `_chunk`
+ORDER BY `id`
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+COMMENT 'tidemark: late chunks of public.evolved; query the view instead';
+
+-- create_chunks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`evolved_historic`
+(
+    `id` Int64,
+    `created_at` DateTime64(6, 'UTC'),
+    `price_2` Decimal(12, 2),
+    `_chunk` UInt64
+)
+ENGINE = MergeTree
+PARTITION BY (toYYYYMMDD(`created_at`), `_chunk`)
+ORDER BY `id`
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+COMMENT 'tidemark: historic chunks of public.evolved; query the view instead';
+
+-- create_masks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`evolved_masks`
+(
+    `_chunk` UInt64,
+    `_of` UInt64,
+    `id` Int64
+)
+ENGINE = MergeTree
+PARTITION BY `_chunk`
+ORDER BY (`_of`, `id`)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+COMMENT 'tidemark: the dead rows (_of, key) of HISTORIC chunks of public.evolved';
+
+-- create_changes
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`evolved_changes`
+(
+    `id` Int64,
+    `created_at` DateTime64(6, 'UTC'),
+    `price_2` Decimal(12, 2),
+    `_chunk` UInt64,
+    `_lsn` UInt64,
+    `_ordinal` UInt64,
+    `_insert` UInt8,
+    `_live` UInt8,
+    `_op` UInt8,
+    `_time` DateTime64(6, 'UTC'),
+    `_unchanged` Array(UInt16),
+    `_source_0` Int64
+)
+ENGINE = MergeTree
+PARTITION BY `_chunk`
+ORDER BY `id`
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+COMMENT 'tidemark: the changes of the tick under way to public.evolved';
+
+-- create_view
+CREATE OR REPLACE VIEW `shop`.`evolved`
+(
+    `number` Int64,
+    `created_at` DateTime64(6, 'UTC'),
+    `price` Decimal(12, 2)
+)
+SQL SECURITY INVOKER
+AS
+SELECT defaultValueOfTypeName('Int64') AS `number`, defaultValueOfTypeName('DateTime64(6, \'UTC\')') AS `created_at`, defaultValueOfTypeName('Decimal(12, 2)') AS `price` FROM system.one
+WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'evolved'), 'tidemark: public.evolved is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
+    OR throwIf((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).3 <= 0 OR ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].narrowed > 0 AND (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).3 > ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].narrowed, 'tidemark: the columns of public.evolved changed while this query was planned; run it again')
+    OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
+UNION ALL
+SELECT `id` AS `number`, `created_at`, `price_2` AS `price` FROM `shop_tidemark`.`evolved_historic`
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].clean)
+UNION ALL
+SELECT `id` AS `number`, `created_at`, `price_2` AS `price` FROM `shop_tidemark`.`evolved_historic`
+WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].dirty) AND indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].dirty)
+    AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].masks)
+UNION ALL
+SELECT `id` AS `number`, `created_at`, `price_2` AS `price` FROM `shop_tidemark`.`evolved_late`
+WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].late) AND indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].late)
+UNION ALL
+SELECT `id` AS `number`, `created_at`, `price_2` AS `price` FROM `shop_tidemark`.`evolved_rt`
+WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].rt)
+UNION ALL
+SELECT [defaultValueOfTypeName('Int64')][1 + `_outlived`] AS `number`, [defaultValueOfTypeName('DateTime64(6, \'UTC\')')][1 + `_outlived`] AS `created_at`, [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `price`
+FROM
+(
+    SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+    FROM
+    (
+        SELECT count() AS n FROM `shop_tidemark`.`evolved_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].dirty)
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`evolved_masks` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].masks) AND `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].masks
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`evolved_late` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].late) AND `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].late
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`evolved_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].rt
+    )
+)
+WHERE `_outlived` = 1
+COMMENT 'tidemark: view of public.evolved';
+
+-- insert_changes
+INSERT INTO `shop_tidemark`.`evolved_changes`(`id`, `created_at`, `price_2`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`);
+
+-- insert_unresolved
+INSERT INTO `shop_tidemark`.`evolved_changes`(`id`, `created_at`, `price_2`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`, `_unchanged`, `_source_0`);
+
+-- insert_chunk
+INSERT INTO `shop_tidemark`.`evolved_rt`(`id`, `created_at`, `price_2`, `_chunk`);
+
+-- insert_chunk
+INSERT INTO `shop_tidemark`.`evolved_historic`(`id`, `created_at`, `price_2`, `_chunk`);
+
+-- resolve_unchanged
+INSERT INTO `shop_tidemark`.`evolved_changes` (`id`, `created_at`, `price_2`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`)
+SELECT
+    if(has(`_changes`.`_unchanged`, 0), `_older`.`id`, `_changes`.`id`),
+    if(has(`_changes`.`_unchanged`, 1), `_older`.`created_at`, `_changes`.`created_at`),
+    if(has(`_changes`.`_unchanged`, 2), `_older`.`price_2`, `_changes`.`price_2`),
+    {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_changes`.`_insert`, `_changes`.`_live`, `_changes`.`_op`, `_changes`.`_time`
+FROM `shop_tidemark`.`evolved_changes` AS `_changes`
+INNER JOIN
+(
+    SELECT `id`, `created_at`, `price_2`
+    FROM
+    (
+        SELECT `id`, `created_at`, `price_2`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`evolved_changes`
+        WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` = {from:UInt64})
+        UNION ALL
+        SELECT `id`, `created_at`, `price_2`, 0, 0 FROM `shop_tidemark`.`evolved_rt`
+        WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` = {from:UInt64})
+        UNION ALL
+        SELECT `id`, `created_at`, `price_2`, 0, 0 FROM `shop_tidemark`.`evolved_late`
+        WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` = {from:UInt64})
+        UNION ALL
+        SELECT `id`, `created_at`, `price_2`, 0, 0 FROM `shop_tidemark`.`evolved_historic`
+        WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` = {from:UInt64})
+            AND (`_chunk`, `id`) NOT IN
+            (
+                SELECT `_of`, `id` FROM `shop_tidemark`.`evolved_masks`
+                WHERE `_chunk` IN {masks:Array(UInt64)} AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` = {from:UInt64})
+            )
+    )
+    ORDER BY `_lsn` DESC, `_ordinal` DESC
+    LIMIT 1 BY `id`
+) AS `_older` ON `_changes`.`_source_0` = `_older`.`id`
+WHERE `_changes`.`_chunk` = {from:UInt64};
+
+-- compact_changes
+INSERT INTO `shop_tidemark`.`evolved_changes` (`id`, `created_at`, `price_2`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`)
+SELECT `_changes`.`id`, `_changes`.`created_at`, `_changes`.`price_2`, {to:UInt64}, `_changes`.`_lsn`, `_changes`.`_ordinal`, `_newest`.`_first_is_insert` AND NOT {maybe_there:UInt8},
+    `_changes`.`_live`, `_changes`.`_op`, `_changes`.`_time`
+FROM `shop_tidemark`.`evolved_changes` AS `_changes`
+INNER JOIN
+(
+    SELECT `id`, max((`_lsn`, `_ordinal`)) AS `_last`, argMin(`_insert`, (`_lsn`, `_ordinal`)) AS `_first_is_insert`
+    FROM `shop_tidemark`.`evolved_changes`
+    WHERE `_chunk` IN {pieces:Array(UInt64)}
+    GROUP BY `id`
+) AS `_newest` ON `_changes`.`id` = `_newest`.`id` AND (`_changes`.`_lsn`, `_changes`.`_ordinal`) = `_newest`.`_last`
+WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)};
+
+-- count_changes
+SELECT count() FROM `shop_tidemark`.`evolved_changes` AS `_changes` WHERE `_chunk` = {piece:UInt64};
+
+-- count_lookups
+SELECT count() FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`;
+
+-- locate
+SELECT 'new_rt', toUInt64(0), countIf((`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
+UNION ALL
+SELECT 'new_late', toUInt64(0), countIf(NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
+UNION ALL
+SELECT 'rt', `_chunk`, count() FROM `shop_tidemark`.`evolved_rt`
+WHERE indexHint(`_chunk` IN {rt:Array(UInt64)})
+    AND `id` IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+GROUP BY `_chunk`
+UNION ALL
+SELECT 'late', `_chunk`, count() FROM `shop_tidemark`.`evolved_late`
+WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
+    AND `id` IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+GROUP BY `_chunk`;
+
+-- mask_historic
+INSERT INTO `shop_tidemark`.`evolved_masks` (`_chunk`, `_of`, `id`)
+SELECT {to:UInt64}, `_chunk`, `id` FROM `shop_tidemark`.`evolved_historic`
+WHERE indexHint(`_chunk` IN {historic:Array(UInt64)})
+    AND `id` IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+    AND (`_chunk`, `id`) NOT IN
+    (
+        SELECT `_of`, `id` FROM `shop_tidemark`.`evolved_masks`
+        WHERE `_chunk` IN {masks:Array(UInt64)}
+            AND `id` IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+    );
+
+-- count_masks
+SELECT `_of`, count() FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN {chunks:Array(UInt64)} GROUP BY `_of` ORDER BY `_of`;
+
+-- merge_masks
+INSERT INTO `shop_tidemark`.`evolved_masks` (`_chunk`, `_of`, `id`)
+SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN {from:Array(UInt64)};
+
+-- rewrite
+INSERT INTO `shop_tidemark`.`evolved_rt` (`id`, `created_at`, `price_2`, `_chunk`)
+SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_rt`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+    AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+UNION ALL
+SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_changes`
+WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
+
+-- rewrite
+INSERT INTO `shop_tidemark`.`evolved_late` (`id`, `created_at`, `price_2`, `_chunk`)
+SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_late`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+    AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
+UNION ALL
+SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_changes`
+WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
+
+-- count_chunks
+SELECT `_chunk`, count(), ifNull(min(toUnixTimestamp64Micro(`created_at`)), 4611686018427387903), assumeNotNull(if(count(`created_at`) < count(), 4611686018427387903, max(toUnixTimestamp64Micro(`created_at`))))
+FROM `shop_tidemark`.`evolved_rt`
+WHERE `_chunk` IN {chunks:Array(UInt64)}
+GROUP BY `_chunk`
+ORDER BY `_chunk`;
+
+-- count_chunks
+SELECT `_chunk`, count(), ifNull(min(toUnixTimestamp64Micro(`created_at`)), 4611686018427387903), assumeNotNull(if(count(`created_at`) < count(), 4611686018427387903, max(toUnixTimestamp64Micro(`created_at`))))
+FROM `shop_tidemark`.`evolved_historic`
+WHERE `_chunk` IN {chunks:Array(UInt64)}
+GROUP BY `_chunk`
+ORDER BY `_chunk`;
+
+-- roll
+INSERT INTO `shop_tidemark`.`evolved_historic` (`id`, `created_at`, `price_2`, `_chunk`)
+SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_rt`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
+
+-- keep
+INSERT INTO `shop_tidemark`.`evolved_rt` (`id`, `created_at`, `price_2`, `_chunk`)
+SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_rt`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
+
+-- checksum
+SELECT count(), sum(cityHash64(tuple(`id`, `created_at`, `price_2`))) FROM `shop_tidemark`.`evolved_rt`
+WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
+
+-- checksum
+SELECT count(), sum(cityHash64(tuple(`id`, `created_at`, `price_2`))) FROM `shop_tidemark`.`evolved_historic`
+WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND 1;
+
+-- fold
+INSERT INTO `shop_tidemark`.`evolved_historic` (`id`, `created_at`, `price_2`, `_chunk`)
+SELECT `id`, `created_at`, `price_2`, transform(toInt64(toYYYYMMDD(`created_at`)), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
+FROM
+(
+    SELECT `id`, `created_at`, `price_2` FROM `shop_tidemark`.`evolved_historic`
+    WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+        AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
+    UNION ALL
+    SELECT `id`, `created_at`, `price_2` FROM `shop_tidemark`.`evolved_late`
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
+)
+SETTINGS max_threads = 1;
+
+-- fold_periods
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`evolved_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+UNION DISTINCT
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`evolved_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
+
+-- fold
+INSERT INTO `shop_tidemark`.`evolved_historic` (`id`, `created_at`, `price_2`, `_chunk`)
+SELECT `id`, `created_at`, `price_2`, transform(toInt64(toYYYYMMDD(`created_at`)), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
+FROM
+(
+    SELECT `id`, `created_at`, `price_2` FROM `shop_tidemark`.`evolved_historic`
+    WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+        AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
+        AND NOT (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')))
+    UNION ALL
+    SELECT `id`, `created_at`, `price_2` FROM `shop_tidemark`.`evolved_late`
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
+)
+SETTINGS max_threads = 1;
+
+-- fold_periods
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`evolved_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')))
+UNION DISTINCT
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`evolved_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
+
+-- fold_masks
+INSERT INTO `shop_tidemark`.`evolved_masks` (`_chunk`, `_of`, `id`)
+SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`evolved_masks`
+WHERE `_chunk` IN {masks:Array(UInt64)} AND `_of` NOT IN {from:Array(UInt64)}
+UNION ALL
+SELECT {to:UInt64}, `_chunk`, `id` FROM `shop_tidemark`.`evolved_historic`
+WHERE indexHint(`_chunk` IN {built:Array(UInt64)})
+    AND `id` IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
+
+-- keep_late
+INSERT INTO `shop_tidemark`.`evolved_late` (`id`, `created_at`, `price_2`, `_chunk`)
+SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_late`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+    AND
+    (
+        `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_late` WHERE `_chunk` IN {frozen:Array(UInt64)})
+        OR `id` IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    );
+
+-- chunks_in_range
+SELECT DISTINCT `_chunk` FROM `shop_tidemark`.`evolved_historic` WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) ORDER BY `_chunk`;
+
+-- compare
+SELECT countIf(`_loaded` = 0), countIf(`_loaded` = 1), sumIf(`_hash`, `_loaded` = 0), sumIf(`_hash`, `_loaded` = 1)
+FROM
+(
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_historic`
+    WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+        AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
+    UNION ALL
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_late`
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_rt`
+    WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_historic`
+    WHERE indexHint(`_chunk` IN {loaded_historic:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_rt`
+    WHERE indexHint(`_chunk` IN {loaded_rt:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+
+);
+
+-- differ
+SELECT `_identity`, countIf(`_loaded` = 0) AS `_here`, countIf(`_loaded` = 1) AS `_there`
+FROM
+(
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_historic`
+    WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+        AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
+    UNION ALL
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_late`
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_rt`
+    WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_historic`
+    WHERE indexHint(`_chunk` IN {loaded_historic:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    UNION ALL
+    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_rt`
+    WHERE indexHint(`_chunk` IN {loaded_rt:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+
+)
+GROUP BY `_identity`
+HAVING `_here` != `_there` OR uniqExact(`_hash`) > 1
+ORDER BY `_identity`
+LIMIT {limit:UInt64};
+
+-- replace
+INSERT INTO `shop_tidemark`.`evolved_rt` (`id`, `created_at`, `price_2`, `_chunk`)
+SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_rt`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)}))
+UNION ALL
+SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_rt`
+WHERE indexHint(`_chunk` IN {loaded:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
+
+-- replace
+INSERT INTO `shop_tidemark`.`evolved_late` (`id`, `created_at`, `price_2`, `_chunk`)
+SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_late`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)}))
+UNION ALL
+SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_late`
+WHERE indexHint(`_chunk` IN {loaded:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
+
+-- add_columns
+ALTER TABLE `shop_tidemark`.`evolved_rt`
+    ADD COLUMN IF NOT EXISTS `added_2` Int64 DEFAULT 1;
+
+-- check_invariants
+SELECT
+    (SELECT count() FROM `shop_tidemark`.`evolved_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].rt AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `rt_before_split`,
+    (SELECT count() FROM `shop_tidemark`.`evolved_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].dirty) AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `historic_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`evolved_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].late AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `late_after_split`,
+    (SELECT count() FROM
+    (
+        SELECT 1 FROM
+        (
+            SELECT `id` FROM `shop_tidemark`.`evolved_historic`
+            WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].dirty)
+                AND (`_chunk`, `id`) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].masks)
+            UNION ALL SELECT `id` FROM `shop_tidemark`.`evolved_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].late
+            UNION ALL SELECT `id` FROM `shop_tidemark`.`evolved_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].rt
+        )
+        GROUP BY `id`
+        HAVING count() > 1
+    )) AS `live_twice`,
+    (SELECT count() FROM
+    (
+        SELECT `_of`, `id` FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].masks
+        GROUP BY `_of`, `id` HAVING count() > 1
+    )) AS `masked_twice`,
+    (SELECT count() FROM `shop_tidemark`.`evolved_masks`
+        WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].masks
+            AND (`_of`, `id`) NOT IN (SELECT `_chunk`, `id` FROM `shop_tidemark`.`evolved_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].dirty)) AS `masks_of_nothing`,
+    toInt64(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].rows)
+        - (SELECT count() FROM `shop_tidemark`.`evolved_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].dirty))
+        - (SELECT count() FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].masks)
+        - (SELECT count() FROM `shop_tidemark`.`evolved_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].late)
+        - (SELECT count() FROM `shop_tidemark`.`evolved_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['evolved'].rt) AS `rows_missing`;
+
+-- drop_partitions
+ALTER TABLE `shop_tidemark`.`evolved_rt` DROP PARTITION ID '1';
+
+-- drop_partitions
+ALTER TABLE `shop_tidemark`.`evolved_historic` DROP PARTITION ID '20260101-1', DROP PARTITION ID '20260102-1';
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`evolved_rt` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`evolved_late` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`evolved_historic` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`evolved_masks` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`evolved_changes` SYNC;
+
