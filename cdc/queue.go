@@ -94,6 +94,12 @@ func (q *queue) pop() *Batch {
 	return b
 }
 
+func (q *queue) waiting() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.batches) > 0
+}
+
 // pump hands the batches to out until ctx ends.
 func (q *queue) pump(ctx context.Context, out chan<- *Batch) {
 	for {

@@ -63,6 +63,9 @@ func (s *Stream) Identity() Identity { return s.identity }
 // Batches is closed when Run returns. What was not taken by then is dropped: the next stream brings it again.
 func (s *Stream) Batches() <-chan *Batch { return s.out }
 
+// Waiting reports whether more batches are decoded than Batches has handed out.
+func (s *Stream) Waiting() bool { return s.queue.waiting() }
+
 // Done takes the batch out of the bound of decoded bytes. Without it the stream stops at the bound, so whoever
 // collects a transaction of any size must let go of its batches on the way.
 func (s *Stream) Done(b *Batch) { s.queue.done(b) }

@@ -35,12 +35,14 @@ type Changes struct {
 	key   []int // positions of the key's columns in the table's
 
 	entries []*entry
+	free    []entry // the next ones: an allocation each would be the most there are
 	byKey   map[string]*entry
 	bytes   int
 	scratch []byte
 
 	relation *cdc.Relation
 	columns  []int // position in the relation of each of the table's columns
+	same     bool  // the relation has the table's columns in their order, and no other
 }
 
 // NewChanges returns an empty collection for the table.
@@ -67,7 +69,7 @@ func (c *Changes) Bytes() int { return c.bytes }
 
 // Reset forgets the entries.
 func (c *Changes) Reset() {
-	c.entries, c.bytes = nil, 0
+	c.entries, c.free, c.bytes = nil, nil, 0
 	clear(c.byKey)
 }
 
@@ -102,9 +104,9 @@ func (c *Changes) addKeyless(e *cdc.Event) error {
 			"table %s has no key, but the stream brought a change %q at %s", c.table.Source, e.Op, e.LSN)
 	}
 	row := c.arrange(e.New)
-	n := &entry{insert: true, live: true, row: row}
+	n := c.newEntry()
+	n.insert, n.live, n.row = true, true, row
 	n.at(e)
-	c.entries = append(c.entries, n)
 	c.bytes += size(row)
 	return nil
 }
@@ -133,12 +135,19 @@ func (c *Changes) bind(r *cdc.Relation) error {
 		}
 		columns[i] = p
 	}
-	c.relation, c.columns = r, columns
+	c.relation, c.columns, c.same = r, columns, len(columns) == len(r.Columns)
+	for i, p := range columns {
+		c.same = c.same && i == p
+	}
 	return nil
 }
 
-// arrange puts a tuple of the relation into the order of the table's columns.
+// arrange puts a tuple of the relation into the order of the table's columns. It may be the tuple itself, which is ours from
+// then on: the event is not looked at again.
 func (c *Changes) arrange(t cdc.Tuple) cdc.Tuple {
+	if c.same {
+		return t
+	}
 	row := make(cdc.Tuple, len(c.columns))
 	for i, p := range c.columns {
 		row[i] = t[p]
@@ -161,7 +170,7 @@ func (c *Changes) update(e *cdc.Event) {
 			row[k] = old[k]
 		}
 	}
-	before := c.byKey[c.keyText(old)]
+	before := c.byKey[string(c.keyText(old))]
 	var source cdc.Tuple
 	if unchanged(row) {
 		if source = c.keyOf(old); before != nil {
@@ -197,24 +206,36 @@ func (c *Changes) remove(old cdc.Tuple, e *cdc.Event) {
 
 func (c *Changes) entry(row cdc.Tuple, insert bool) *entry {
 	key := c.keyText(row)
-	if n, ok := c.byKey[key]; ok {
+	if n, ok := c.byKey[string(key)]; ok { // the compiler looks it up without a copy
 		return n
 	}
-	n := &entry{insert: insert}
-	c.entries = append(c.entries, n)
-	c.byKey[key] = n
+	n := c.newEntry()
+	n.insert = insert
+	c.byKey[string(key)] = n
 	return n
 }
 
-// keyText is a text that is equal for equal keys: each column's length and bytes.
-func (c *Changes) keyText(row cdc.Tuple) string {
+// newEntry appends an entry.
+func (c *Changes) newEntry() *entry {
+	const atOnce = 64
+	if len(c.free) == 0 {
+		c.free = make([]entry, atOnce)
+	}
+	n := &c.free[0]
+	c.free = c.free[1:]
+	c.entries = append(c.entries, n)
+	return n
+}
+
+// keyText is a text that is equal for equal keys: each column's length and bytes. The next call overwrites it.
+func (c *Changes) keyText(row cdc.Tuple) []byte {
 	b := c.scratch[:0]
 	for _, k := range c.key {
 		b = binary.AppendUvarint(b, uint64(len(row[k].Text)))
 		b = append(b, row[k].Text...)
 	}
 	c.scratch = b
-	return string(b)
+	return b
 }
 
 func (c *Changes) keyOf(row cdc.Tuple) cdc.Tuple {

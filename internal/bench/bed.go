@@ -153,14 +153,6 @@ func drain(ctx context.Context, conn driver.Conn, query string) error {
 	return nil
 }
 
-// number runs a query in ClickHouse whose answer is one number.
-func (b *bed) number(ctx context.Context, query string) (n uint64, err error) {
-	if err := b.ch.QueryRow(ctx, query).Scan(&n); err != nil {
-		return 0, fmt.Errorf("%s: %w", query, err)
-	}
-	return n, nil
-}
-
 // configure writes the bridge's configuration. Each pair of edits replaces a text of it.
 func (b *bed) configure(ctx context.Context, edits ...string) (file string, err error) {
 	address, err := freeAddress(ctx)
@@ -214,7 +206,7 @@ func (b *bed) holds(ctx context.Context, end pglogrepl.LSN) error {
 	for _, t := range b.cfg.Tables {
 		declared += len(t.Aggregates)
 	}
-	return b.await(ctx, func() error {
+	return b.await(ctx, seldom, func() error {
 		var at, tables, aggregates uint64
 		err := b.ch.QueryRow(ctx, "SELECT lsn, length(tables), length(aggregates) FROM bench.split_date ORDER BY term DESC, epoch DESC LIMIT 1").Scan(&at, &tables, &aggregates)
 		if err == nil && (pglogrepl.LSN(at) < end || int(tables) < len(b.cfg.Tables) || int(aggregates) < declared) {
@@ -227,11 +219,14 @@ func (b *bed) holds(ctx context.Context, end pglogrepl.LSN) error {
 // patience is generous: it bounds a run that hangs, no measurement.
 const patience = 2 * time.Hour
 
-// await tries every few milliseconds.
-func (b *bed) await(ctx context.Context, try func() error) error {
+// seldom is how often ClickHouse is asked for what takes long: asking costs the processors that are measured.
+const seldom = 100 * time.Millisecond
+
+// await tries until it works.
+func (b *bed) await(ctx context.Context, every time.Duration, try func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	ticker := time.NewTicker(5 * time.Millisecond)
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
 		err := try()

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -110,7 +112,10 @@ func (w *wal) time(list *[]time.Duration, m measurement) error {
 type measurement struct {
 	took time.Duration
 	usage
-	err error
+	target  time.Duration // processor time that ClickHouse spent meanwhile
+	marks   int           // that tidemark published
+	ticking time.Duration // how long it worked on them
+	err     error
 }
 
 // tidemark runs the bridge from START_REPLICATION, which makes its slot active, to the mark with the last position.
@@ -118,7 +123,7 @@ func (w *wal) tidemark(ctx context.Context) (m measurement) {
 	if m.err = w.startBridge(ctx); m.err != nil {
 		return m
 	}
-	m.err = w.await(ctx, func() error {
+	m.err = w.await(ctx, 5*time.Millisecond, func() error {
 		var active bool
 		err := w.pg.QueryRow(ctx, "SELECT active FROM pg_replication_slots WHERE slot_name = 'tidemark'").Scan(&active)
 		if err == nil && !active {
@@ -129,12 +134,15 @@ func (w *wal) tidemark(ctx context.Context) (m measurement) {
 	if m.err != nil {
 		return m
 	}
-	began := time.Now()
+	began, before := time.Now(), processTime(w.target.Pid())
 	w.profile(ctx, "catch-up", 10*time.Second)
 	if m.err = w.holds(ctx, w.end); m.err != nil {
 		return m
 	}
-	m.took = time.Since(began)
+	m.took, m.target = time.Since(began), processTime(w.target.Pid())-before
+	if m.marks, m.ticking, m.err = w.ticks(ctx); m.err != nil {
+		return m
+	}
 	m.usage, m.err = w.stopBridge()
 	return m
 }
@@ -206,6 +214,26 @@ func receive(ctx context.Context, conn *pgconn.PgConn, at pglogrepl.LSN) (pglogr
 	return at, err
 }
 
+// processTime is the processor time of another process, 0 where nobody knows.
+func processTime(pid int) time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(rest)
+	const user, system, tick = 11, 12, 10 * time.Millisecond // the clock of /proc ticks so on Linux
+	if len(fields) <= system {
+		return 0
+	}
+	var used time.Duration
+	for _, f := range []string{fields[user], fields[system]} {
+		n, _ := strconv.Atoi(f)
+		used += time.Duration(n) * tick
+	}
+	return used
+}
+
 func processorTime() time.Duration {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
@@ -235,7 +263,7 @@ func startMaterialized(ctx context.Context, b *bed) (*engine.ClickHouse, error) 
 	if err := b.pg.QueryRow(ctx, "SELECT count(*) FROM sales").Scan(&rows); err != nil {
 		return server, err
 	}
-	return server, b.await(ctx, func() error {
+	return server, b.await(ctx, seldom, func() error {
 		var n uint64
 		err := conn.QueryRow(ctx, "SELECT count() FROM materialized.sales").Scan(&n)
 		if err == nil && n < rows {
@@ -256,7 +284,7 @@ func (w *wal) materialized(ctx context.Context) (m measurement) {
 		return measurement{err: err}
 	}
 	defer func() { _ = conn.Close() }()
-	m.err = w.await(ctx, func() error {
+	m.err = w.await(ctx, seldom, func() error {
 		var n uint64
 		err := conn.QueryRow(ctx, fmt.Sprintf("SELECT count() FROM materialized.sales WHERE id = %d", sentinel)).Scan(&n)
 		if err == nil && n == 0 {

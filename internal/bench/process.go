@@ -190,7 +190,7 @@ func (b *bed) ticks(ctx context.Context) (count int, took time.Duration, err err
 
 // fetch asks the bridge over HTTP, again while it does not listen yet.
 func (b *bed) fetch(ctx context.Context, path string, read func(io.Reader) error) error {
-	return b.await(ctx, func() error {
+	return b.await(ctx, seldom, func() error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+b.cfg.HTTP.Listen+path, nil)
 		if err != nil {
 			return err

@@ -105,6 +105,9 @@ func (s *session) turn(ctx context.Context, ticks <-chan time.Time, on alarms) e
 		}
 		return s.take(ctx, batch)
 	case <-ticks:
+		if err := s.drain(ctx); err != nil {
+			return err
+		}
 		return s.tickOver(ctx)
 	case l := <-s.nextLook():
 		s.look = &l
@@ -155,6 +158,26 @@ func (s *session) recover() {
 
 // quietRecovery is how long a session has to work in a quiet database to count as a recovery.
 const quietRecovery = 5 * time.Second
+
+// drain takes what the stream brought while the last tick was written, so that the next one, which is due already, holds all
+// of it and not the first batch; but not for ever: a stream that is quicker than this must not keep the tick from ending.
+func (s *session) drain(ctx context.Context) error {
+	for taken := 0; taken < tickBytes && s.stream.Waiting(); {
+		select {
+		case <-ctx.Done():
+			return nil
+		case batch, ok := <-s.stream.Batches():
+			if !ok {
+				return nil // the loop sees it too
+			}
+			taken += batch.Bytes
+			if err := s.take(ctx, batch); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
 // tickOver publishes what came, and begins what waits.
 func (s *session) tickOver(ctx context.Context) error {
