@@ -15,6 +15,7 @@ import (
 type entry struct {
 	insert       bool      // the first change was an INSERT: the key was not there before
 	live         bool      // there is a row after the last change
+	whole        bool      // of a dead row, all of it is there
 	row          cdc.Tuple // by column of the table; of a dead row only the key is filled
 	source       cdc.Tuple // the key, when the piece began, of the row that unchanged values come from
 	lsn, ordinal uint64
@@ -35,7 +36,8 @@ type Changes struct {
 	key   []int // positions of the key's columns in the table's
 
 	entries []*entry
-	free    []entry // the next ones: an allocation each would be the most there are
+	free    []entry  // the next ones: an allocation each would be the most there are
+	feed    []*entry // every change by itself, where the table has a change feed
 	byKey   map[string]*entry
 	bytes   int
 	scratch []byte
@@ -69,7 +71,7 @@ func (c *Changes) Bytes() int { return c.bytes }
 
 // Reset forgets the entries.
 func (c *Changes) Reset() {
-	c.entries, c.free, c.bytes = nil, nil, 0
+	c.entries, c.free, c.feed, c.bytes = nil, nil, nil, 0
 	clear(c.byKey)
 }
 
@@ -108,6 +110,7 @@ func (c *Changes) addKeyless(e *cdc.Event) error {
 	n.insert, n.live, n.row = true, true, row
 	n.at(e)
 	c.bytes += size(row)
+	c.note(*n)
 	return nil
 }
 
@@ -194,6 +197,7 @@ func (c *Changes) put(row, source cdc.Tuple, e *cdc.Event, first bool) {
 	n := c.entry(row, first)
 	n.live, n.row, n.source = true, row, source
 	n.at(e)
+	c.note(entry{insert: first, live: true, row: row, source: source, lsn: n.lsn, ordinal: n.ordinal, op: n.op, time: n.time})
 	c.bytes += size(row)
 }
 
@@ -201,7 +205,26 @@ func (c *Changes) remove(old cdc.Tuple, e *cdc.Event) {
 	n := c.entry(old, false)
 	n.live, n.row, n.source = false, old, nil
 	n.at(e)
+	c.note(entry{whole: e.OldFull, row: old, lsn: n.lsn, ordinal: n.ordinal, op: n.op, time: n.time})
 	c.bytes += size(old)
+}
+
+// note adds a change to the feed. A change of the key is a delete and an insert.
+func (c *Changes) note(e entry) {
+	if !c.table.Feed {
+		return
+	}
+	n := e // allocated for a feed alone
+	switch {
+	case !e.live:
+		n.op = cdc.Delete
+	case e.insert:
+		n.op = cdc.Insert
+	default:
+		n.op = cdc.Update
+	}
+	c.feed = append(c.feed, &n)
+	c.bytes += size(e.row)
 }
 
 func (c *Changes) entry(row cdc.Tuple, insert bool) *entry {

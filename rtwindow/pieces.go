@@ -20,6 +20,7 @@ type Piece struct {
 	Chunk splitdate.Chunk `json:"chunk"`
 	Raw   bool            `json:"raw"`   // with TOAST values that the WAL left out
 	Flush int             `json:"flush"` // keys occur once per flush
+	Feed  bool            `json:"feed"`  // for the change feed alone: every change by itself
 }
 
 // Pending is what a tick has to apply to one table: pieces of changes that lie in ClickHouse, in order.
@@ -43,11 +44,18 @@ func (p Pending) Empty() bool { return len(p.Pieces) == 0 && !p.Truncated }
 // Truncate returns what is to apply after a TRUNCATE: nothing that came before it, and nothing that was there.
 func (p Pending) Truncate() Pending { return Pending{Truncated: true, Written: p.Written} }
 
-// Chunks are the numbers of the pieces.
-func (p Pending) Chunks() []splitdate.Chunk {
-	out := make([]splitdate.Chunk, len(p.Pieces))
-	for i, piece := range p.Pieces {
-		out[i] = piece.Chunk
+// Chunks are the numbers of the pieces that are to be applied, FeedChunks of those for the change feed.
+func (p Pending) Chunks() []splitdate.Chunk { return p.chunks(false) }
+
+// FeedChunks are the numbers of the pieces for the change feed.
+func (p Pending) FeedChunks() []splitdate.Chunk { return p.chunks(true) }
+
+func (p Pending) chunks(feed bool) []splitdate.Chunk {
+	out := make([]splitdate.Chunk, 0, len(p.Pieces))
+	for _, piece := range p.Pieces {
+		if piece.Feed == feed {
+			out = append(out, piece.Chunk)
+		}
 	}
 	return out
 }
@@ -77,34 +85,43 @@ func NewWindow(db *warehouse.Conn, t *sql.Table, numbers func() splitdate.Chunk)
 // Flush sends the collected changes as pieces more of the tick, and forgets them. A row that came and went within the tick is
 // among them: a snapshot that was taken in between, for a load beside the ticks, has it.
 func (w *Window) Flush(ctx context.Context, c *Changes, p Pending) (Pending, error) {
-	var whole, unresolved []*entry
-	for _, e := range c.entries {
-		if e.unresolved() {
-			unresolved = append(unresolved, e)
-		} else {
-			whole = append(whole, e)
-		}
-	}
+	whole, unresolved := byResolved(c.entries)
+	feed, unresolvedFeed := byResolved(c.feed)
 	next := p
 	next.Pieces = slices.Clone(p.Pieces)
 	next.Flushes++
 	for _, part := range []struct {
 		entries []*entry
 		raw     bool
-	}{{whole, false}, {unresolved, true}} {
+		feed    bool
+	}{{whole, false, false}, {unresolved, true, false}, {feed, false, true}, {unresolvedFeed, true, true}} {
 		if len(part.entries) == 0 {
 			continue
 		}
-		piece := Piece{Chunk: w.numbers(), Raw: part.raw, Flush: next.Flushes}
+		piece := Piece{Chunk: w.numbers(), Raw: part.raw, Flush: next.Flushes, Feed: part.feed}
 		if err := w.send(ctx, c, part.entries, piece); err != nil {
 			return p, err
 		}
 		next.Pieces = append(next.Pieces, piece)
 		next.Written = append(next.Written, piece.Chunk)
-		next.Lookups += lookups(part.entries)
+		if !part.feed {
+			next.Lookups += lookups(part.entries)
+		}
 	}
 	c.Reset()
 	return next, nil
+}
+
+// byResolved divides entries into those that are whole and those that lack TOAST values.
+func byResolved(entries []*entry) (whole, unresolved []*entry) {
+	for _, e := range entries {
+		if e.unresolved() {
+			unresolved = append(unresolved, e)
+		} else {
+			whole = append(whole, e)
+		}
+	}
+	return whole, unresolved
 }
 
 func lookups(entries []*entry) (n uint64) {
@@ -125,7 +142,7 @@ func (w *Window) Resolve(ctx context.Context, state splitdate.Table, p Pending, 
 		if !piece.Raw {
 			continue
 		}
-		resolved := Piece{Chunk: w.numbers(), Flush: piece.Flush}
+		resolved := Piece{Chunk: w.numbers(), Flush: piece.Flush, Feed: piece.Feed}
 		if err := w.resolve(ctx, state, earlier(next.Pieces[:i], piece), piece.Chunk, resolved.Chunk, ages); err != nil {
 			return p, err
 		}
@@ -137,7 +154,7 @@ func (w *Window) Resolve(ctx context.Context, state splitdate.Table, p Pending, 
 
 func earlier(pieces []Piece, than Piece) (chunks []splitdate.Chunk) {
 	for _, p := range pieces {
-		if p.Flush < than.Flush {
+		if p.Flush < than.Flush && !p.Feed {
 			chunks = append(chunks, p.Chunk)
 		}
 	}
@@ -172,7 +189,7 @@ func (w *Window) send(ctx context.Context, c *Changes, entries []*entry, piece P
 	insert, live, op := make([]uint8, len(entries)), make([]uint8, len(entries)), make([]uint8, len(entries))
 	at := make([]time.Time, len(entries))
 	for i, e := range entries {
-		if err := appendRow(w.rows, e.row, e.live, c.key); err != nil {
+		if err := appendRow(w.rows, e.row, e.live || e.whole, c.key); err != nil {
 			return fmt.Errorf("table %s, row %s, at %s: %w", w.table.Source, c.Key(e.row), cdc.LSN(e.lsn), err)
 		}
 		chunk[i], lsn[i], ordinal[i] = uint64(piece.Chunk), e.lsn, e.ordinal

@@ -45,7 +45,8 @@ func (w *Window) Compact(ctx context.Context, state splitdate.Table, p Pending, 
 	if err != nil {
 		return p, err
 	}
-	p.Pieces, p.Flushes = []Piece{{Chunk: to}}, 1
+	feed := slices.DeleteFunc(slices.Clone(p.Pieces), func(piece Piece) bool { return !piece.Feed })
+	p.Pieces, p.Flushes = append([]Piece{{Chunk: to}}, feed...), 1
 	p.Written = append(p.Written, to)
 	p.Lookups, err = w.count(ctx, w.table.CountLookups(), warehouse.Params{"pieces": warehouse.Array(p.Chunks())})
 	return p, err

@@ -20,7 +20,11 @@ type Added struct {
 
 // AddColumns returns the statements that add columns to the table's internals when missing. They change no chunk.
 func (t *Table) AddColumns(added []Added) (out []Statement) {
-	for _, r := range []Region{RT, Late, Historic, Changes} {
+	regions := []Region{RT, Late, Historic, Changes}
+	if t.Feed {
+		regions = append(regions, "feed")
+	}
+	for _, r := range regions {
 		out = append(out, render(t.Database, "add_columns.sql", map[string]any{"Name": t.internal(r), "Added": added}))
 	}
 	return out

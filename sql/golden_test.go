@@ -38,7 +38,7 @@ func goldenTables(t *testing.T) map[string]TableConfig {
 		"composite": {Source: "public.composite", Columns: []Column{id, day, price}, Key: []string{"day", "id"}, Date: "day", PartitionBy: "month"},
 		"keyless":   {Source: "public.keyless", Columns: []Column{price, local}, Date: "mtime", PartitionBy: "hour"},
 		"own":       {Source: "public.own", Columns: []Column{column(t, "_chunk", oidInt8, -1, true), column(t, "__source_7", oidInt8, -1, false), at}, Key: []string{"_chunk"}, Date: "created_at"},
-		"kept":      {Source: "public.kept", Columns: []Column{id, at, note}, Key: []string{"id"}, Date: "created_at", KeepsOld: true, Retains: true},
+		"kept":      {Source: "public.kept", Columns: []Column{id, at, note}, Key: []string{"id"}, Date: "created_at", KeepsOld: true, Retains: true, Feed: true},
 		"evolved":   {Source: "public.evolved", Columns: []Column{{Name: "id", Alias: "number", Type: id.Type}, at, {Name: "price_2", Alias: "price", Type: price.Type}}, Key: []string{"id"}, Date: "created_at"},
 		"stores":    {Source: "we`ird.stores", Columns: []Column{id, note}, Key: []string{"id"}},
 	}
@@ -54,6 +54,10 @@ func tableStatements(t *Table) []Statement {
 		t.ChunksInRange(), t.Compare(), t.Differ(), t.Replace(RT), t.Replace(Late),
 		t.AddColumns([]Added{{Column{Name: "added_2", Alias: "added", Type: t.Columns[0].Type}, "1"}})[0],
 		t.CheckInvariants(), t.DropPartitions(RT, []string{"1"}), t.DropPartitions(Historic, []string{"20260101-1", "20260102-1"}))
+	if t.Feed {
+		out = append(out, t.CreateFeedView(), t.InsertFeed(), t.NoteFeed(), t.DropFeedDays([]string{"20260101"}))
+		out = append(out, t.DropFeed()...)
+	}
 	return append(out, t.DropTables()...)
 }
 

@@ -49,7 +49,7 @@ func Regions() []Region { return []Region{RT, Late, Historic, Masks, Changes} }
 
 // ownNames are the columns of internal tables besides the source's, without their prefix and sourceName's, and the names that
 // statements give to tables: ClickHouse takes a column "t.c" of the source for column c of t.
-var ownNames = []string{"chunk", "of", "lsn", "ordinal", "insert", "live", "op", "time", "unchanged", "last", "first_is_insert", "outlived", "changes", "newest", "older"}
+var ownNames = []string{"chunk", "of", "lsn", "ordinal", "insert", "live", "op", "code", "time", "term", "epoch", "position", "commit_time", "unchanged", "last", "first_is_insert", "outlived", "changes", "newest", "older"}
 
 // prefixFor returns a prefix for our columns that none of the source's names has.
 func prefixFor(cols []Column) string {
@@ -76,6 +76,7 @@ type TableConfig struct {
 	OrderBy     []string // default: the key
 	PartitionBy string   // hour, day or month; default day
 	KeepsOld    bool     // deletes leave rows before an instant alone
+	Feed        bool     // every change is kept for a while, readable as a view
 	Retains     bool     // rows before an instant are dropped, whatever the source has
 
 	// Since and Narrowed are positions in the WAL: the columns are those of rows after Since, and Narrowed is the last
@@ -189,6 +190,18 @@ func (t *Table) Historic() string { return t.internal(Historic) }
 
 // Masks is the quoted name of the internal table.
 func (t *Table) Masks() string { return t.internal(Masks) }
+
+// FeedTable is the quoted name of the internal table of the change feed.
+func (t *Table) FeedTable() string { return t.internal("feed") }
+
+// FeedName is the name of the view of the change feed, FeedView the quoted one.
+func (t *Table) FeedName() string { return t.Name + FeedSuffix }
+
+// FeedSuffix ends the name of the view of a change feed.
+const FeedSuffix = "_changes"
+
+// FeedView is the quoted name of the view of the change feed.
+func (t *Table) FeedView() string { return qualified(string(t.Database), t.FeedName()) }
 
 // Changes is the quoted name of the internal table.
 func (t *Table) Changes() string { return t.internal(Changes) }

@@ -4,9 +4,24 @@ import "fmt"
 
 // CreateTables returns the statements that create the table's internals when missing.
 func (t *Table) CreateTables() []Statement {
-	return []Statement{
+	out := []Statement{
 		t.createChunks(RT), t.createChunks(Late), t.createChunks(Historic),
 		t.once("create_masks.sql"), t.createChanges(),
+	}
+	if t.Feed {
+		out = append(out, t.once("create_feed.sql"))
+	}
+	return out
+}
+
+// CreateFeedView returns the statement that creates the view of the change feed.
+func (t *Table) CreateFeedView() Statement { return t.once("create_feed_view.sql") }
+
+// DropFeed returns the statements that drop the change feed and its view.
+func (t *Table) DropFeed() []Statement {
+	return []Statement{
+		render(t.Database, "drop_view.sql", map[string]string{"Name": t.FeedView()}),
+		render(t.Database, "drop_table.sql", map[string]string{"Name": t.FeedTable()}),
 	}
 }
 
@@ -14,6 +29,9 @@ func (t *Table) CreateTables() []Statement {
 func (t *Table) DropTables() (out []Statement) {
 	for _, r := range Regions() {
 		out = append(out, render(t.Database, "drop_table.sql", map[string]string{"Name": t.internal(r)}))
+	}
+	if t.Feed {
+		out = append(out, t.DropFeed()[1])
 	}
 	return out
 }

@@ -13,6 +13,18 @@ func (t *Table) DropPartitions(r Region, ids []string) Statement {
 // InsertChanges takes a piece of changes: the table's columns, _chunk, _lsn, _ordinal, _insert, _live.
 func (t *Table) InsertChanges() Statement { return t.once("insert_changes.sql") }
 
+// InsertFeed puts pieces of the changes into the change feed. Parameters: pieces, term, epoch.
+func (t *Table) InsertFeed() Statement { return t.once("insert_feed.sql") }
+
+// NoteFeed puts an entry without a row into the change feed: op 76 (load) or 84 (truncate). Parameters: op, lsn, time (µs since
+// the epoch, UTC), term, epoch.
+func (t *Table) NoteFeed() Statement { return t.once("note_feed.sql") }
+
+// DropFeedDays drops days, as YYYYMMDD, of the change feed.
+func (t *Table) DropFeedDays(days []string) Statement {
+	return render(t.Database, "drop_partitions.sql", map[string]any{"Name": t.FeedTable(), "Partitions": days})
+}
+
 // InsertUnresolved takes changes with TOAST values that the WAL left out: the columns of InsertChanges, then _unchanged
 // and the key of the row that the values come from.
 func (t *Table) InsertUnresolved() Statement { return t.once("insert_unresolved.sql") }

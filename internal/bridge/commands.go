@@ -23,6 +23,7 @@ import (
 	"github.com/tidemark-db/tidemark/internal/observe"
 	"github.com/tidemark-db/tidemark/internal/warehouse"
 	"github.com/tidemark-db/tidemark/splitdate"
+	"github.com/tidemark-db/tidemark/sql"
 )
 
 // Status is the state that queries see, and how far PostgreSQL is ahead of it.
@@ -192,6 +193,9 @@ func DDL(ctx context.Context, cfg *config.Config) (out []string, err error) {
 	for _, p := range plans {
 		for _, st := range append(p.sql.CreateTables(), p.sql.CreateView()) {
 			out = append(out, st.Text)
+		}
+		if p.sql.Feed {
+			out = append(out, p.sql.CreateFeedView().Text)
 		}
 		for _, a := range p.aggregates {
 			for _, st := range append(a.CreateTables(), a.CreateView()) {
@@ -400,7 +404,11 @@ func Uninstall(ctx context.Context, cfg *config.Config, slot, data bool) error {
 func viewNames(ctx context.Context, cfg *config.Config) []string {
 	names := map[string]bool{}
 	for _, t := range cfg.Tables {
-		names[ViewName(t.Name.Schema, t.Name.Name)] = true
+		name := ViewName(t.Name.Schema, t.Name.Name)
+		names[name] = true
+		if t.ChangeFeed > 0 {
+			names[name+sql.FeedSuffix] = true
+		}
 		for _, a := range t.Aggregates {
 			names[a.Name] = true
 		}

@@ -189,6 +189,9 @@ func (s *session) tickOver(ctx context.Context) error {
 	if err := s.savePartitions(ctx); err != nil {
 		return err
 	}
+	if err := s.dropFeedDays(ctx); err != nil {
+		return err
+	}
 	s.overflowing()
 	s.nextFold(ctx)
 	s.nextPart(ctx)

@@ -15,6 +15,9 @@ func checkNames(ctx context.Context, db *warehouse.Conn, plans []plan) error {
 	names := []string{"split_date", "split_date_current"}
 	for _, p := range plans {
 		names = append(names, p.sql.Name)
+		if p.sql.Feed {
+			names = append(names, p.sql.FeedName())
+		}
 		for _, a := range p.aggregates {
 			names = append(names, a.Name)
 		}

@@ -56,6 +56,8 @@ type session struct {
 	leaves  map[string]*table // by the name of a partition; see partitions
 	ignored map[string]bool
 
+	feedsDropped string // the day on which days of change feeds were dropped last
+
 	archived uint64 // partitions of split_date before this one are in the log
 
 	began struct { // when and where the session got to work

@@ -312,7 +312,11 @@ func (s *session) publishReread(ctx context.Context, r *rereading) error {
 	if err := r.table.window.Replace(ctx, state, r.loaded.RT, r.rng, since, &d); err != nil {
 		return err
 	}
-	return s.publish(ctx, splitdate.Step{LSN: s.mark.LSN, CommitTime: s.mark.CommitTime, Deltas: map[string]splitdate.Delta{name: d}})
+	step := splitdate.Step{LSN: s.mark.LSN, CommitTime: s.mark.CommitTime, Deltas: map[string]splitdate.Delta{name: d}}
+	if err := s.noteFeed(ctx, r.table, feedLoad, step); err != nil {
+		return err
+	}
+	return s.publish(ctx, step)
 }
 
 func bound(at splitdate.Instant, open bool) *time.Time {

@@ -315,6 +315,9 @@ func (s *session) showColumns(ctx context.Context) error {
 		if err := s.db.Exec(ctx, t.sql.CreateView(), nil); err != nil {
 			return fmt.Errorf("table %s: %w", t.sql.Source, err)
 		}
+		if err := s.createFeed(ctx, t); err != nil {
+			return fmt.Errorf("change feed of table %s: %w", t.sql.Source, err)
+		}
 		t.unseen = false
 	}
 	return nil

@@ -70,6 +70,12 @@ func planEach(cfg *config.Config, one func(*config.Table) (plan, []error)) (plan
 			continue
 		}
 		views[p.sql.Name] = p.sql.Source
+		if p.sql.Feed {
+			if other, taken := views[p.sql.FeedName()]; taken {
+				bad = append(bad, unfit{t, fault.New("leave change_feed out, or rename the table", "the change feed of %s would take the name of table %s", p.sql.Source, other)})
+			}
+			views[p.sql.FeedName()] = "the change feed of " + p.sql.Source
+		}
 		plans = append(plans, p)
 	}
 	return plans, bad
@@ -111,7 +117,7 @@ func planShape(cfg *config.Config, t *config.Table, of shape.Shape) (plan, []err
 		Database: sql.Database(cfg.ClickHouse.Database), Source: source, Name: name, Columns: columns,
 		Key: storedNames(columns, found.Key), Date: t.DateColumn, OrderBy: t.OrderBy, PartitionBy: string(t.PartitionBy),
 		Since: uint64(of.Since), Narrowed: uint64(of.Narrowed),
-		KeepsOld: t.KeepOlderThan > 0, Retains: t.Retain > 0,
+		KeepsOld: t.KeepOlderThan > 0, Retains: t.Retain > 0, Feed: t.ChangeFeed > 0,
 	})
 	if err != nil {
 		return plan{}, []error{fault.New("name a timestamp or date column, or leave date_column out to mirror the table", "tables.%s.date_column: %w", source, err)}

@@ -55,6 +55,9 @@ func (s *session) commit(ctx context.Context) error {
 		s.seen.Ticked(0, false, nil)
 		return nil
 	}
+	if err := s.writeFeeds(ctx, changed, step); err != nil {
+		return err
+	}
 	if err := s.publish(ctx, step); err != nil {
 		return err
 	}

@@ -57,6 +57,9 @@ func (r *reader) checkTables(c *Config) {
 			r.checkSplit(path, t, c)
 			r.checkAges(path, t)
 		}
+		if p := join(path, "change_feed"); t.ChangeFeed > maxFeed {
+			r.faultAt(p, "write 7d or less: what is kept longer belongs in a table of your own", "%v is more than 7d, for which marks are kept", t.ChangeFeed)
+		}
 		r.checkColumns(path, t)
 		for j := range t.Aggregates {
 			r.checkAggregate(join(path, "aggregates"), &t.Aggregates[j], aggregates)
@@ -72,21 +75,32 @@ func (r *reader) checkMirrored(path string, t *Table) {
 	if p := join(path, "partition_by"); t.PartitionBy != "" {
 		r.faultAt(p, try, "means nothing for a table without date_column")
 	}
-	for key, written := range map[string]bool{"rt_window": t.RTWindow != 0, keepKey: t.KeepOlderThan != 0, "retain": t.Retain != 0} {
-		if written {
-			r.faultAt(join(path, key), try, "means nothing for a table without date_column")
+	for _, a := range append(t.ages(), age{"rt_window", t.RTWindow}) {
+		if a.is != 0 {
+			r.faultAt(join(path, a.key), try, "means nothing for a table without date_column")
 		}
 	}
 }
+
+// age is one of a table's ages of rows.
+type age struct {
+	key string
+	is  time.Duration
+}
+
+func (t *Table) ages() []age { return []age{{keepKey, t.KeepOlderThan}, {"retain", t.Retain}} }
+
+// maxFeed is how long the log keeps marks: what no mark has does not count.
+const maxFeed = 7 * 24 * time.Hour
 
 const keepKey = "deletes.keep_older_than"
 
 // checkAges: what is kept or dropped by its age has settled.
 func (r *reader) checkAges(path string, t *Table) {
-	for key, age := range map[string]time.Duration{keepKey: t.KeepOlderThan, "retain": t.Retain} {
-		p := join(path, key)
-		if _, written := r.origins[p]; written && age <= t.RTWindow && r.good(p, join(path, "rt_window")) {
-			r.faultAt(p, "make it longer", "%v is not longer than rt_window (%v)", age, t.RTWindow)
+	for _, a := range t.ages() {
+		p := join(path, a.key)
+		if _, written := r.origins[p]; written && a.is <= t.RTWindow && r.good(p, join(path, "rt_window")) {
+			r.faultAt(p, "make it longer", "%v is not longer than rt_window (%v)", a.is, t.RTWindow)
 		}
 	}
 	if p := join(path, "retain"); t.Retain != 0 && t.Retain <= t.KeepOlderThan && r.good(p, join(path, keepKey)) {

@@ -118,6 +118,7 @@ type Table struct {
 	Aggregates  []Aggregate // in the order of the file
 
 	KeepOlderThan time.Duration // deletes leave rows alone that are older than this; 0: they leave none
+	ChangeFeed    time.Duration // changes are readable this long; 0: there is no feed
 	Retain        time.Duration // partitions with no younger row are dropped; 0: none is
 }
 

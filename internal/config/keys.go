@@ -109,6 +109,7 @@ func (r *reader) table(t *Table, s *section, window time.Duration) {
 	field(s, "rt_window", &t.RTWindow, parseDuration)
 	s.deletes(t)
 	field(s, "retain", &t.Retain, parseDuration)
+	field(s, "change_feed", &t.ChangeFeed, parseDuration)
 	r.columns(&t.Columns, s.sub("columns"))
 	r.aggregates(t, s.sub("aggregates"))
 	s.done()

@@ -25,10 +25,10 @@ var postgresPoints = []string{"create_slot", "create_barrier", "take_lock", "sta
 // Failpoints that a bridge reaches when a table is loaded for the first time, or at every start; the others are reached
 // at work.
 var (
-	firstPoints = []string{"create_slot", "create_barrier", "insert_chunk", "insert_partitions"}
+	firstPoints = []string{"create_slot", "create_barrier", "insert_chunk", "insert_partitions", "note_feed"}
 	startPoints = []string{
 		"create_database", "create_split_date", "create_split_date_log", "create_split_date_current", "create_chunks",
-		"create_masks", "create_changes", "create_view", "create_writers", "create_shapes", "create_verified", "create_partitions",
+		"create_masks", "create_changes", "create_view", "create_writers", "create_shapes", "create_verified", "create_partitions", "create_feed", "create_feed_view",
 		"create_states", "create_aggregate_view", "insert_writer", "kill_older_terms", "take_lock",
 		"start_replication",
 	}
@@ -146,7 +146,7 @@ type actor struct {
 func (st *stage) newActor() *actor {
 	st.t.Helper()
 	tables := lateTables("history", "docs", "parts")
-	tables[0].config = "{date_column: d, order_by: [status, id], aggregates: {moods: {by: {status: status}, measures: {n: count(), total: sum(v)}}}}"
+	tables[0].config = "{date_column: d, order_by: [status, id], change_feed: 1d, aggregates: {moods: {by: {status: status}, measures: {n: count(), total: sum(v)}}}}"
 	r := newAuditRigOn(st.t, st.servers, tables...)
 	a := &actor{auditRig: r, stage: st, file: r.config(faultSettings)}
 	a.writer = r.startStubborn(st.seed + uint64(len(st.actors)))

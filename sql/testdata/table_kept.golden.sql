@@ -75,6 +75,25 @@ ORDER BY `id`
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
 COMMENT 'tidemark: the changes of the tick under way to public.kept';
 
+-- create_feed
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`kept_feed`
+(
+    `id` Int64,
+    `created_at` DateTime64(6, 'UTC'),
+    `no\x60te\x27\x5c` Nullable(String),
+    `_op` UInt8,
+    `_lsn` UInt64,
+    `_ordinal` UInt64,
+    `_time` DateTime64(6, 'UTC'),
+    `_term` UInt64,
+    `_epoch` UInt64
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMMDD(`_time`)
+ORDER BY (`_epoch`, `_lsn`, `_ordinal`, `_op`)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+COMMENT 'tidemark: the changes of public.kept by mark; those of no mark do not count; query the view instead';
+
 -- create_view
 CREATE OR REPLACE VIEW `shop`.`kept`
 (
@@ -458,6 +477,49 @@ ALTER TABLE `shop_tidemark`.`kept_rt` DROP PARTITION ID '1';
 -- drop_partitions
 ALTER TABLE `shop_tidemark`.`kept_historic` DROP PARTITION ID '20260101-1', DROP PARTITION ID '20260102-1';
 
+-- create_feed_view
+CREATE OR REPLACE VIEW `shop`.`kept_changes`
+(
+    `_op` String,
+    `_epoch` UInt64,
+    `_lsn` String,
+    `_position` UInt64,
+    `_ordinal` UInt64,
+    `_commit_time` DateTime64(6, 'UTC'),
+    `id` Int64,
+    `created_at` DateTime64(6, 'UTC'),
+    `no\x60te\x27\x5c` Nullable(String)
+)
+SQL SECURITY INVOKER
+AS SELECT transform(`_code`, [68, 73, 76, 84, 85], ['delete', 'insert', 'load', 'truncate', 'update'], '') AS `_op`, `_epoch`,
+    concat(if(bitShiftRight(`_position`, 32) = 0, '0', trimLeft(hex(toUInt32(bitShiftRight(`_position`, 32))), '0')), '/', if(bitAnd(`_position`, 4294967295) = 0, '0', trimLeft(hex(toUInt32(bitAnd(`_position`, 4294967295))), '0'))) AS `_lsn`, `_position`, `_ordinal`, `_time` AS `_commit_time`, `id`, `created_at`, `no\x60te\x27\x5c`
+FROM
+(
+    SELECT `id`, `created_at`, `no\x60te\x27\x5c`, `_op` AS `_code`, `_lsn` AS `_position`, `_ordinal`, `_time`, `_epoch` FROM `shop_tidemark`.`kept_feed`
+    WHERE (`_term`, `_epoch`) <= ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).1, (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).2)
+        AND (`_term`, `_epoch`) IN (SELECT `term`, `epoch` FROM `shop`.`split_date` UNION ALL SELECT `term`, `epoch` FROM `shop_tidemark`.`split_date_log`)
+)
+COMMENT 'tidemark: what changed in public.kept, by mark, up to the one that the other views show';
+
+-- insert_feed
+INSERT INTO `shop_tidemark`.`kept_feed` (`id`, `created_at`, `no\x60te\x27\x5c`, `_op`, `_lsn`, `_ordinal`, `_time`, `_term`, `_epoch`)
+SELECT `id`, `created_at`, `no\x60te\x27\x5c`, `_op`, `_lsn`, `_ordinal`, `_time`, {term:UInt64}, {epoch:UInt64}
+FROM `shop_tidemark`.`kept_changes`
+WHERE `_chunk` IN {pieces:Array(UInt64)};
+
+-- note_feed
+INSERT INTO `shop_tidemark`.`kept_feed` (`_op`, `_lsn`, `_ordinal`, `_time`, `_term`, `_epoch`)
+SELECT {op:UInt8}, {lsn:UInt64}, 0, fromUnixTimestamp64Micro({time:Int64}, 'UTC'), {term:UInt64}, {epoch:UInt64};
+
+-- drop_partitions
+ALTER TABLE `shop_tidemark`.`kept_feed` DROP PARTITION ID '20260101';
+
+-- drop_view
+DROP VIEW IF EXISTS `shop`.`kept_changes`;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`kept_feed` SYNC;
+
 -- drop_table
 DROP TABLE IF EXISTS `shop_tidemark`.`kept_rt` SYNC;
 
@@ -472,4 +534,7 @@ DROP TABLE IF EXISTS `shop_tidemark`.`kept_masks` SYNC;
 
 -- drop_table
 DROP TABLE IF EXISTS `shop_tidemark`.`kept_changes` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`kept_feed` SYNC;
 
