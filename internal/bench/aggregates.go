@@ -78,7 +78,7 @@ func (b *aggregateBench) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if b.mark, _, err = b.store.Claim(ctx, splitdate.Mark{CommitTime: time.Now()}); err != nil {
+	if b.mark, _, err = b.store.Claim(ctx, splitdate.Mark{LSN: 1, CommitTime: time.Now()}); err != nil {
 		return err
 	}
 	b.db.SetTerm(uint64(b.mark.Term))
@@ -146,6 +146,7 @@ func (b *aggregateBench) fill(ctx context.Context) error {
 }
 
 func (b *aggregateBench) publish(ctx context.Context, step splitdate.Step) error {
+	step.LSN = b.mark.LSN
 	next, err := b.mark.Next(step)
 	if err != nil {
 		return err
