@@ -62,7 +62,7 @@ func TestDocuments(t *testing.T) {
 			d.postgres(b)
 		}
 	}
-	file, url := served(t, r, "tables:\n  public.sales: {date_column: created_at}\n  public.stores: {}\n")
+	file, url := served(t, r, "tables:\n  public.sales: {date_column: created_at, change_feed: 1d}\n  public.stores: {}\n")
 	if err := errors.Join(os.Rename(file, filepath.Join(d.dir, "tidemark.yaml")), os.Symlink(rig.Binary(t), filepath.Join(d.dir, "tidemark"))); err != nil {
 		t.Fatal(err)
 	}
@@ -109,9 +109,29 @@ func (d *docs) run(b block) {
 		})
 	case "sql postgres":
 		d.postgres(b)
+	case "jinja":
+		d.model(b)
 	case "yaml", "": // configurations, which others load, and pictures
 	default:
 		d.t.Errorf("%s: nobody knows how to run %q", b.where, b.kind)
+	}
+}
+
+// model runs an incremental model as dbt does: the first time, and again.
+func (d *docs) model(b block) {
+	d.t.Helper()
+	parts := regexp.MustCompile(`(?s)\{% if is_incremental\(\) %\}(.*)\{% else %\}(.*)\{% endif %\}`).FindStringSubmatch(b.text)
+	if parts == nil {
+		d.t.Fatalf("%s: not an incremental model", b.where)
+	}
+	names := strings.NewReplacer("shop.", d.Name+".", "{{ this }}", d.Name+".model")
+	for _, statement := range []string{
+		"CREATE TABLE {{ this }} ENGINE = MergeTree ORDER BY id AS " + parts[2],
+		"INSERT INTO {{ this }} " + parts[1],
+	} {
+		if err := d.CH.Exec(d.t.Context(), names.Replace(statement)); err != nil {
+			d.t.Errorf("%s: %s: %v", b.where, statement, err)
+		}
 	}
 }
 
