@@ -34,6 +34,7 @@ const (
 	reread  stepKind = "reread"  // the rows of some hours are read from PostgreSQL again
 	verify  stepKind = "verify"  // and compared with it
 	swap    stepKind = "swap"    // a partition is attached, or detached again
+	alter   stepKind = "alter"   // a column comes or goes, in a transaction that writes
 	wreck   stepKind = "wreck"   // an old row vanishes from ClickHouse: what the model has to notice
 )
 
@@ -45,8 +46,8 @@ var modelTables = []string{"history", "docs", "lines", "days", "events", "stock"
 // modelSteps makes a history of n steps. The same seed makes the same one.
 func modelSteps(seed uint64, n int) (out []step) {
 	g := &gen{rand.New(rand.NewPCG(seed, 0)), 1, modelTables}
-	others := []stepKind{settle, settle, settle, roll, roll, roll, fold, fold, restart, reload, reread, verify, swap}
-	for range n {
+	others := []stepKind{settle, settle, settle, roll, roll, roll, fold, fold, restart, reload, reread, verify, swap, alter}
+	for i := range n {
 		switch d := g.IntN(20); {
 		case d < 12:
 			out = append(out, step{write_, g.transaction()})
@@ -54,10 +55,27 @@ func modelSteps(seed uint64, n int) (out []step) {
 			h := heavyDeeds[g.IntN(len(heavyDeeds))]
 			out = append(out, step{write_, "BEGIN; " + g.fill(deed{sql: h.sql}) + "; " + g.pick("COMMIT", "COMMIT", "ROLLBACK")})
 		default:
-			out = append(out, step{others[g.IntN(len(others))], ""})
+			s := step{kind: others[g.IntN(len(others))]}
+			if s.kind == alter {
+				s.sql = alterHistory(g, i)
+			}
+			out = append(out, s)
 		}
 	}
 	return out
+}
+
+// alterHistory adds a column, or drops those that were added. No name comes twice.
+func alterHistory(g *gen, i int) string {
+	change := fmt.Sprintf("ALTER TABLE history ADD COLUMN IF NOT EXISTS extra_%d int DEFAULT %[1]d", i)
+	if g.IntN(2) == 0 {
+		change = `DO $$ DECLARE name text; BEGIN
+			FOR name IN SELECT attname FROM pg_attribute WHERE attrelid = 'history'::regclass AND attname LIKE 'extra%' AND NOT attisdropped LOOP
+				EXECUTE 'ALTER TABLE history DROP COLUMN ' || name;
+			END LOOP;
+		END $$`
+	}
+	return "BEGIN; " + change + "; UPDATE history SET v = v + 1 WHERE id % 7 = 0; COMMIT"
 }
 
 // model runs histories, each on a rig of its own.
@@ -111,6 +129,10 @@ func (p *player) play(s step) error {
 	switch s.kind {
 	case write_:
 		_, err = p.PG.Exec(ctx, s.sql)
+	case alter:
+		if _, err = p.PG.Exec(ctx, s.sql); err == nil {
+			err = p.settle() // what is asked of a session that ends is answered with an error
+		}
 	case settle:
 		err = p.settle()
 	case roll:
