@@ -46,7 +46,7 @@ var modelTables = []string{"history", "docs", "lines", "days", "events", "stock"
 // modelSteps makes a history of n steps. The same seed makes the same one.
 func modelSteps(seed uint64, n int) (out []step) {
 	g := &gen{rand.New(rand.NewPCG(seed, 0)), 1, modelTables}
-	others := []stepKind{settle, settle, settle, roll, roll, roll, fold, fold, restart, reload, reread, verify, swap, alter}
+	others := []stepKind{settle, settle, settle, roll, roll, roll, fold, fold, restart, reload, reread, verify, swap, alter, alter}
 	for i := range n {
 		switch d := g.IntN(20); {
 		case d < 12:
