@@ -61,7 +61,7 @@ func TestUsageErrors(t *testing.T) {
 			"use a key of deploy/tidemark.example.yaml"),
 		"run -c good.yaml --tick 1ms": said("command line: tick: 1ms is less than 50ms", "write 50ms or more"),
 		"run -c good.yaml --rt-window 5": said(`command line: rt_window: "5" is not a duration`,
-			"write a number with its unit, e.g. 500ms, 1s, 30m, 24h, 7d"),
+			"write a number with its unit, e.g. 500ms, 1s, 30m, 24h, 7d, 3y"),
 		"run -c good.yaml --log-level loud": said(`--log-level "loud" is not debug, info, warn or error`, "--log-level info"),
 		"run -c good.yaml --log-format xml": said(`--log-format "xml" is not auto, json or console`, "--log-format auto"),
 		"wait -c good.yaml":                 said("tidemark wait needs --lsn", "give a position as PostgreSQL prints it, e.g. --lsn 16/B374D848"),
@@ -98,7 +98,7 @@ func TestUsageErrors(t *testing.T) {
 
 func TestEnvironment(t *testing.T) {
 	got := tidemark(t, configFolder(t), []string{"TIDEMARK_TICK=fast"}, "run", "-c", "good.yaml")
-	want := said(`TIDEMARK_TICK: tick: "fast" is not a duration`, "write a number with its unit, e.g. 500ms, 1s, 30m, 24h, 7d")
+	want := said(`TIDEMARK_TICK: tick: "fast" is not a duration`, "write a number with its unit, e.g. 500ms, 1s, 30m, 24h, 7d, 3y")
 	if got.stderr != want || got.code != exitUsage {
 		t.Errorf("got %d %s", got.code, got.stderr)
 	}
