@@ -43,7 +43,7 @@ var keptDeeds = deeds(200,
 	`DELETE FROM kept WHERE id BETWEEN {k} AND {k} + 3 AND id <= 200 AND v > 0`,
 	`INSERT INTO kept VALUES ({k}, now(), -{v}) ON CONFLICT DO NOTHING`,
 	`UPDATE kept SET v = v + 1 WHERE id BETWEEN 200 + {k} AND 210 + {k}`,
-	`UPDATE kept SET d = {d} WHERE id = 200 + {k} AND (d IS NULL OR d > now() - interval '20 min' OR d < now() - interval '2 h')`,
+	`UPDATE kept SET d = (ARRAY[now(), now() - interval '10 min', now() - interval '3 h', now() - interval '2 days', NULL])[1 + {v} % 5] WHERE id = 200 + {k} AND (d IS NULL OR d > now() - interval '20 min' OR d < now() - interval '2 h')`,
 	`UPDATE kept SET id = 200 + {j} WHERE id = 200 + {k} AND NOT EXISTS (SELECT FROM kept WHERE id = 200 + {j})`,
 )
 
