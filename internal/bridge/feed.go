@@ -81,23 +81,39 @@ func (s *session) noteFeed(ctx context.Context, t *table, op rune, step splitdat
 	return nil
 }
 
-// feedDays is how many days before the oldest kept one are dropped, should some still be there.
-const feedDays = 30
-
-// dropFeedDays drops the days of change feeds that are over, once a day.
+// dropFeedDays drops the days of change feeds that are over, once a day and at each start.
 func (s *session) dropFeedDays(ctx context.Context) error {
-	today := time.Now().UTC().Format("20060102")
+	today := day(time.Now())
 	if s.feedsDropped == today {
 		return nil
 	}
 	s.feedsDropped = today
+	kept := map[string]string{} // the oldest day, by feed
 	for _, t := range s.tables {
-		if !t.sql.Feed {
-			continue
+		if t.sql.Feed {
+			kept[t.sql.RegionName("feed")] = day(time.Now().Add(-t.cfg.ChangeFeed))
 		}
-		var days []string
-		for n := 1; n <= feedDays; n++ {
-			days = append(days, time.Now().UTC().Add(-t.cfg.ChangeFeed).AddDate(0, 0, -n).Format("20060102"))
+	}
+	if len(kept) == 0 {
+		return nil
+	}
+	over := map[string][]string{}
+	err := s.db.Query(ctx, s.db.Database().ListChunks(), warehouse.Params{"database": s.db.Database().Internals()}, func(r warehouse.Rows) error {
+		var table, partition string
+		var bytes uint64
+		err := r.Scan(&table, &partition, &bytes)
+		if partition < kept[table] {
+			over[table] = append(over[table], partition)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("list the days of the change feeds: %w", err)
+	}
+	for _, t := range s.tables {
+		days := over[t.sql.RegionName("feed")]
+		if len(days) == 0 {
+			continue
 		}
 		if err := s.db.Exec(ctx, t.sql.DropFeedDays(days), nil); err != nil {
 			return fmt.Errorf("change feed of %s: %w", t.sql.Source, err)
@@ -105,3 +121,6 @@ func (s *session) dropFeedDays(ctx context.Context) error {
 	}
 	return nil
 }
+
+// day is a partition of a change feed.
+func day(t time.Time) string { return t.UTC().Format("20060102") }

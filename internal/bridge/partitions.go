@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -293,7 +294,7 @@ func (p *partitions) differing() (names []string, out []leafRanges) {
 		}
 		found = append(found, leafRanges{Range: is.Range, filled: !is.empty})
 	}
-	slices.SortFunc(found, func(a, b leafRanges) int { return compareInstants(a.From, b.From) })
+	slices.SortFunc(found, func(a, b leafRanges) int { return cmp.Compare(a.From, b.From) })
 	for _, r := range found {
 		if n := len(out); n > 0 && r.From < out[n-1].To {
 			out[n-1].To, out[n-1].filled = max(out[n-1].To, r.To), out[n-1].filled || r.filled
@@ -302,16 +303,6 @@ func (p *partitions) differing() (names []string, out []leafRanges) {
 		out = append(out, r)
 	}
 	return names, out
-}
-
-func compareInstants(a, b splitdate.Instant) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // savePartitions writes down whose rows the mark shows.

@@ -31,11 +31,13 @@ var errReshaped = errors.New("its definition changed")
 // knows? If not, everything before the transaction is published, and then a mark for the new columns.
 func (s *session) reshape(ctx context.Context, events []cdc.Event) error {
 	written := map[*table]bool{}
+	var last *cdc.Relation
 	for i := range events {
 		e := &events[i]
-		if e.Kind != cdc.Change {
+		if e.Kind != cdc.Change || e.Relation == last {
 			continue
 		}
+		last = e.Relation
 		t, err := s.find(ctx, e.Relation)
 		if err != nil {
 			return err
@@ -87,29 +89,42 @@ func (s *session) knows(ctx context.Context, t *table, r *cdc.Relation) (known b
 
 // sameInCatalog reports whether the catalogue has the columns that the session knows.
 func (s *session) sameInCatalog(ctx context.Context, t *table) (bool, error) {
-	catalog, err := cdc.ReadCatalog(ctx, s.catalog, s.source.Publication)
-	if err != nil {
+	now, err := s.inCatalog(ctx, t)
+	if now == nil {
 		return false, err
 	}
+	change, err := shape.Compare(t.known, *now)
+	return change == shape.None && err == nil, nil
+}
+
+// inCatalog returns a table as the catalogue describes it now, nil if it is not published.
+func (s *session) inCatalog(ctx context.Context, t *table) (*cdc.Table, error) {
+	catalog, err := cdc.ReadCatalog(ctx, s.catalog, s.source.Publication)
+	if err != nil {
+		return nil, err
+	}
+	return t.among(catalog), nil
+}
+
+// among returns the table's entry of a catalogue, nil if there is none.
+func (t *table) among(catalog []cdc.Table) *cdc.Table {
 	i := slices.IndexFunc(catalog, func(c cdc.Table) bool { return c.FullName() == t.sql.Source })
 	if i < 0 {
-		return false, nil
+		return nil
 	}
-	change, err := shape.Compare(t.known, catalog[i])
-	return change == shape.None && err == nil, nil
+	return &catalog[i]
 }
 
 // followRelation takes over the columns with which a transaction's rows come.
 func (s *session) followRelation(ctx context.Context, t *table, e *cdc.Event) error {
-	catalog, err := cdc.ReadCatalog(ctx, s.catalog, s.source.Publication)
+	now, err := s.inCatalog(ctx, t)
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(catalog, func(c cdc.Table) bool { return c.FullName() == t.sql.Source })
-	if i < 0 {
+	if now == nil {
 		return s.reload(ctx, t, errNotPublished)
 	}
-	next, err := nextOf(t, e.Relation, catalog[i])
+	next, err := nextOf(t, e.Relation, *now)
 	if err != nil {
 		return s.reload(ctx, t, err)
 	}
@@ -177,11 +192,11 @@ const lockNotAvailable = "55P03" // SQLSTATE
 // compareWith compares a table with the catalogue as it was before a position.
 func (s *session) compareWith(ctx context.Context, t *table, publication cdc.Publication, catalog []cdc.Table, at cdc.LSN) error {
 	t.due = 0
-	i := slices.IndexFunc(catalog, func(c cdc.Table) bool { return c.FullName() == t.sql.Source })
-	if i < 0 {
+	found := t.among(catalog)
+	if found == nil {
 		return s.reload(ctx, t, errNotPublished)
 	}
-	now := catalog[i]
+	now := *found
 	if lost, of := publication.Unsent([]cdc.Table{now}); len(of) > 0 {
 		return s.reload(ctx, t, fault.New(fmt.Sprintf("ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate');", quotePostgres(publication.Name)),
 			"publication %q no longer sends: %s: %w", publication.Name, strings.Join(lost, ", "), errNotPublished))
@@ -212,15 +227,14 @@ func (s *session) followDue(ctx context.Context) error {
 		if t.due == 0 || s.mark.LSN < t.due || !s.live(t) || !t.changes.Empty() || !t.pending.Empty() {
 			continue
 		}
-		catalog, err := cdc.ReadCatalog(ctx, s.catalog, s.source.Publication)
+		now, err := s.inCatalog(ctx, t)
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(catalog, func(c cdc.Table) bool { return c.FullName() == t.sql.Source })
-		if i < 0 {
+		if now == nil {
 			return s.reload(ctx, t, errNotPublished)
 		}
-		next, err := shape.Latest(t.known, catalog[i])
+		next, err := shape.Latest(t.known, *now)
 		if err != nil {
 			return s.reload(ctx, t, err)
 		}

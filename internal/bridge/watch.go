@@ -14,8 +14,8 @@ import (
 // lookEvery is how often PostgreSQL is asked what the slot keeps.
 const lookEvery = 10 * time.Second
 
-// watchSource asks PostgreSQL about the slot, and about partitions, until ctx ends, on a session of its own: what the slot keeps grows just when
-// the bridge does not work.
+// watchSource asks PostgreSQL about the slot, and about partitions, until ctx ends, on a session of its own: what the slot
+// keeps grows just when the bridge does not work.
 func (b *Bridge) watchSource(ctx context.Context) {
 	var conn *pgx.Conn
 	defer func() { closeSession(ctx, conn) }()

@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"testing"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
@@ -111,7 +113,17 @@ func TestChangeFeed(t *testing.T) {
 	r.WaitLSN(1)
 	f.follow()
 	p.Terminate()
+	old := fmt.Sprintf("%s_tidemark.items_feed", r.Name)
+	must(t, r.CH.Exec(t.Context(), "INSERT INTO "+old+" (note, _time) SELECT 'over', now() - toIntervalDay(arrayJoin([9, 60, 400]))"))
 	b := r.Run(file, bridge.Options{})
+	r.Eventually(time.Minute, "days that are over to go", func(ctx context.Context) error {
+		var over uint64
+		err := r.CH.QueryRow(ctx, "SELECT count() FROM "+old+" WHERE note = 'over'").Scan(&over)
+		if err == nil && over > 0 {
+			err = fmt.Errorf("%d are there", over)
+		}
+		return err
+	})
 	if _, err := b.Reload(t.Context(), bridge.Request{Table: "items"}); err != nil {
 		t.Fatal(err)
 	}
