@@ -52,6 +52,7 @@ matrix:
 
 lint:
 	$(TOOLS) golangci-lint run ./...
+	cd tools/promeval && go vet .
 
 # cmd/tidemark has to run on any Linux, and only cmd/tidemark-engine may know purego.
 static: build

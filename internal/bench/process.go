@@ -147,6 +147,12 @@ func peakMiB(pid int) (mib int) {
 	return mib / 1024
 }
 
+// forgetPeak makes peakMiB begin anew. Where the kernel does not let us, the peak is that of the whole life.
+func forgetPeak(pid int) {
+	const highWaterMark = "5" // proc(5)
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte(highWaterMark), 0)
+}
+
 // profile begins a processor profile of the bridge, if profiles are asked for. It ends after the given time, and
 // stopBridge waits for it.
 func (b *bed) profile(ctx context.Context, name string, length time.Duration) {

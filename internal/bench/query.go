@@ -108,8 +108,8 @@ func (q *queries) ingest(ctx context.Context) error {
 }
 
 // copyPlain makes the plain table hold what the view holds, merged to the end.
-func (q *queries) copyPlain(ctx context.Context) error {
-	return q.query(ctx, "TRUNCATE TABLE bench.plain_sales", "INSERT INTO bench.plain_sales SELECT * FROM bench.sales", "OPTIMIZE TABLE bench.plain_sales FINAL")
+func (b *bed) copyPlain(ctx context.Context) error {
+	return b.query(ctx, "TRUNCATE TABLE bench.plain_sales", "INSERT INTO bench.plain_sales SELECT * FROM bench.sales", "OPTIMIZE TABLE bench.plain_sales FINAL")
 }
 
 // afterIngestion compares without late rows, with the peer as it is at once, a minute and ten minutes after its last batch.

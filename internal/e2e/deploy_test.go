@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,11 +15,6 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
-	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	promodel "github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/tidemark-db/tidemark/deploy"
 	"github.com/tidemark-db/tidemark/internal/bridge"
@@ -74,8 +70,8 @@ func dashboardQueries(t *testing.T) (queries []string) {
 	return queries
 }
 
-// TestQueries tries every query of the alerts and of the dashboard on what a bridge exports while a fold is under way:
-// each selector must find a series there.
+// TestQueries has Prometheus' engine evaluate every query of the alerts and of the dashboard over what a bridge exports
+// before and while a fold is under way: each must find series. Of an alert that is what it compares.
 func TestQueries(t *testing.T) {
 	t.Parallel()
 	r := shop(t)
@@ -83,6 +79,7 @@ func TestQueries(t *testing.T) {
 	hold := newHold("fold")
 	b := r.Run(file, bridge.Options{Hook: hold.hook})
 	r.WaitLSN(2)
+	asked := promQuestions{Rules: deploy.Read("prometheus/alerts.yml"), Queries: dashboardQueries(t), Scrapes: []string{fetchText(t, url+"/metrics")}}
 	execute(t, r, "UPDATE sales SET note = 'late' WHERE id > 6")
 	r.WaitLSN(2)
 	folded := make(chan error, 1)
@@ -91,30 +88,65 @@ func TestQueries(t *testing.T) {
 		folded <- err
 	}()
 	<-hold.reached
-	families := scrape(t, url)
+	asked.Scrapes = append(asked.Scrapes, fetchText(t, url+"/metrics"))
 	close(hold.release)
 	if err := <-folded; err != nil {
 		t.Error(err)
 	}
-	queries := dashboardQueries(t)
 	for _, rule := range readAlerts(t).Groups[0].Rules {
-		queries = append(queries, rule.Expr)
+		asked.Queries = append(asked.Queries, rule.Expr)
 		if rule.Alert == "" || rule.Labels["severity"] == "" || rule.Annotations["summary"] == "" {
 			t.Errorf("alert %q lacks something", rule.Alert)
 		}
 	}
-	for _, query := range queries {
-		expression, err := parser.NewParser(parser.Options{}).ParseExpr(query)
-		if err != nil {
-			t.Errorf("%s: %v", query, err)
-			continue
-		}
-		for _, selector := range parser.ExtractSelectors(expression) {
-			if !finds(families, selector) {
-				t.Errorf("%s: no series for %v", query, selector)
-			}
+	asked.Queries = append(asked.Queries, "tidemark_there_is_no_such_thing", "tidemark_ready +")
+	answered := promEval(t, asked)
+	if answered.Rules != "" {
+		t.Errorf("alert rules: %s", answered.Rules)
+	}
+	for i, result := range answered.Queries {
+		wanted := i < len(answered.Queries)-2 // the last two see that the others can fail
+		if found := result.Error == "" && result.Series > 0; found != wanted {
+			t.Errorf("%s: %d series, %s", asked.Queries[i], result.Series, result.Error)
 		}
 	}
+}
+
+// promQuestions and promAnswers are what tools/promeval reads and writes.
+type (
+	promQuestions struct {
+		Scrapes, Queries []string
+		Rules            string
+	}
+	promAnswers struct {
+		Queries []struct {
+			Series int
+			Error  string
+		}
+		Rules string
+	}
+)
+
+func promEval(t *testing.T, asked promQuestions) (answered promAnswers) {
+	t.Helper()
+	in, err := json.Marshal(asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", "run", ".")
+	cmd.Dir, cmd.Stdin = "../../tools/promeval", bytes.NewReader(in)
+	var complaints strings.Builder
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, complaints.String())
+	}
+	if err := json.Unmarshal(out, &answered); err != nil || len(answered.Queries) != len(asked.Queries) {
+		t.Fatalf("%s: %v", out, err)
+	}
+	return answered
 }
 
 // hold stops the bridge before a statement, once.
@@ -143,16 +175,6 @@ func (h *hold) hook(ctx context.Context, statement string, after bool) error {
 	return nil
 }
 
-func scrape(t *testing.T, url string) map[string]*dto.MetricFamily {
-	t.Helper()
-	text := expfmt.NewTextParser(promodel.UTF8Validation)
-	families, err := text.TextToMetricFamilies(strings.NewReader(fetchText(t, url+"/metrics")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return families
-}
-
 func fetchText(t *testing.T, url string) string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
@@ -169,45 +191,6 @@ func fetchText(t *testing.T, url string) string {
 		t.Fatalf("%s answers %s: %s, %v", url, response.Status, text, err)
 	}
 	return string(text)
-}
-
-// finds reports whether a selector finds a series among the metrics of one target, to which Prometheus adds labels of its
-// own.
-func finds(families map[string]*dto.MetricFamily, selector []*labels.Matcher) bool {
-	var name string
-	for _, m := range selector {
-		if m.Name == promodel.MetricNameLabel {
-			name = m.Value
-		}
-	}
-	if name == "up" { // Prometheus' own
-		return true
-	}
-	family := families[name]
-	for _, suffix := range []string{"_bucket", "_sum", "_count"} {
-		if base := strings.TrimSuffix(name, suffix); family == nil && base != name && families[base].GetType() == dto.MetricType_HISTOGRAM {
-			family = families[base]
-		}
-	}
-	for _, metric := range family.GetMetric() {
-		if matches(metric, selector) {
-			return true
-		}
-	}
-	return false
-}
-
-func matches(metric *dto.Metric, selector []*labels.Matcher) bool {
-	values := map[string]string{"job": "tidemark", "instance": "localhost:8642"}
-	for _, pair := range metric.GetLabel() {
-		values[pair.GetName()] = pair.GetValue()
-	}
-	for _, m := range selector {
-		if value, ok := values[m.Name]; m.Name != promodel.MetricNameLabel && (!ok || !m.Matches(value)) {
-			return false
-		}
-	}
-	return true
 }
 
 // TestCompose sees that the containers mount files that there are, and that no port is open to other machines.

@@ -11,16 +11,15 @@ import (
 	"github.com/tidemark-db/tidemark/internal/rig"
 )
 
-// jobMix keeps a bridge busy with comparisons and loads of random parts of its tables. What it compares must be equal.
+// jobMix keeps a bridge busy with folds, comparisons and loads of random parts of its tables. What it compares must be equal.
 type jobMix struct {
-	t      testing.TB
-	bridge *rig.Bridge
-	cancel context.CancelFunc
-	group  sync.WaitGroup
-	once   sync.Once
-	mu     sync.Mutex
-	equal  int // parts compared
-	loaded int // parts loaded
+	t                         testing.TB
+	bridge                    *rig.Bridge
+	cancel                    context.CancelFunc
+	group                     sync.WaitGroup
+	once                      sync.Once
+	folds, comparisons, loads int // that were asked for
+	equal, loaded             int // parts that were compared, loaded
 }
 
 func startJobs(t testing.TB, b *rig.Bridge, tables []string, seed uint64) *jobMix {
@@ -35,7 +34,9 @@ func startJobs(t testing.TB, b *rig.Bridge, tables []string, seed uint64) *jobMi
 func (m *jobMix) stop() {
 	m.cancel()
 	m.group.Wait()
-	m.once.Do(func() { m.t.Logf("%d parts compared, %d loaded again", m.equal, m.loaded) })
+	m.once.Do(func() {
+		m.t.Logf("%d folds, %d comparisons of %d parts, %d loads of %d parts", m.folds, m.comparisons, m.equal, m.loads, m.loaded)
+	})
 }
 
 func (m *jobMix) work(ctx context.Context, tables []string, random *rand.Rand) {
@@ -49,11 +50,7 @@ func (m *jobMix) work(ctx context.Context, tables []string, random *rand.Rand) {
 			to := time.Now().Add(-time.Duration(random.IntN(8)) * time.Second)
 			request.To = &to
 		}
-		job := m.bridge.Verify
-		if random.IntN(2) == 0 {
-			job = m.bridge.Reload
-		}
-		done, err := job(ctx, request)
+		done, err := m.do(ctx, random.IntN(3), request)
 		if ctx.Err() != nil {
 			return
 		}
@@ -65,9 +62,22 @@ func (m *jobMix) work(ctx context.Context, tables []string, random *rand.Rand) {
 	}
 }
 
+func (m *jobMix) do(ctx context.Context, kind int, request bridge.Request) ([]bridge.Reread, error) {
+	switch kind {
+	case 0:
+		m.comparisons++
+		return m.bridge.Verify(ctx, request)
+	case 1:
+		m.loads++
+		return m.bridge.Reload(ctx, request)
+	default:
+		m.folds++
+		_, err := m.bridge.Resync(ctx, request)
+		return nil, err
+	}
+}
+
 func (m *jobMix) note(done []bridge.Reread) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	for _, part := range done {
 		switch {
 		case part.Replaced:
