@@ -111,21 +111,25 @@ func noPublication(name string, tables []string) error {
 
 // ReadCatalog returns every table of the publication, ordered by schema and name. Where the publication sends the rows of a
 // partitioned table under the names of its leaves, it returns that table too.
-func ReadCatalog(ctx context.Context, conn *pgx.Conn, publication string) ([]Table, error) {
+func ReadCatalog(ctx context.Context, conn *pgx.Conn, publication string) (tables []Table, err error) {
 	if _, err := ReadPublication(ctx, conn, publication); err != nil {
 		return nil, err
 	}
-	tables, err := readTables(ctx, conn, publication)
-	if err != nil {
-		return nil, fmt.Errorf("read tables of publication %q: %w", publication, err)
-	}
-	if err := readColumns(ctx, conn, publication, tables); err != nil {
-		return nil, fmt.Errorf("read columns of publication %q: %w", publication, err)
-	}
-	if err := readHistory(ctx, conn, publication, tables); err != nil {
-		return nil, fmt.Errorf("read what happened to the tables of publication %q: %w", publication, err)
-	}
-	return tables, nil
+	// Its statements have to see the same catalogue: a column that is counted and not listed looks as if it had been there
+	// before, unpublished.
+	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(pgx.Tx) error {
+		if tables, err = readTables(ctx, conn, publication); err != nil {
+			return fmt.Errorf("read tables of publication %q: %w", publication, err)
+		}
+		if err := readColumns(ctx, conn, publication, tables); err != nil {
+			return fmt.Errorf("read columns of publication %q: %w", publication, err)
+		}
+		if err := readHistory(ctx, conn, publication, tables); err != nil {
+			return fmt.Errorf("read what happened to the tables of publication %q: %w", publication, err)
+		}
+		return nil
+	})
+	return tables, err
 }
 
 func readTables(ctx context.Context, conn *pgx.Conn, publication string) ([]Table, error) {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // firstUserOID is PostgreSQL's FirstNormalObjectId: types from here on have other numbers in each database.
@@ -106,4 +108,40 @@ func TestCatalogOfVersion18(t *testing.T) {
 	s.exec("INSERT INTO t VALUES (2, 5)")
 	s.equal("stream", showAll(f.changes(1)), "I 2|5|6")
 	s.equal("copy", strings.Join(s.collect(s.barrier(), CopyOptions{Table: s.table("public.t")}), "\n"), "1|-|-\n2|5|6")
+}
+
+// TestCatalogIsOneState reads a table while columns are added to it: all that is read is of one moment.
+func TestCatalogIsOneState(t *testing.T) {
+	s := newSource(t, "18")
+	s.exec("CREATE TABLE t (id int PRIMARY KEY)", "CREATE PUBLICATION pub FOR TABLE t")
+	conn, err := pgx.Connect(t.Context(), s.cfg.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	added := make(chan error, 1)
+	go func() { // ends with the columns
+		added <- func() error {
+			for n := range 400 {
+				if _, err := conn.Exec(t.Context(), fmt.Sprintf("ALTER TABLE t ADD c%d int", n)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}()
+	}()
+	for reads := 1; ; reads++ {
+		found := s.table("public.t")
+		if int(found.Attributes) != len(found.Columns) {
+			t.Fatalf("read %d: %d columns are counted, %d listed", reads, found.Attributes, len(found.Columns))
+		}
+		select {
+		case err := <-added:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return
+		default:
+		}
+	}
 }
