@@ -60,13 +60,14 @@ type Table struct {
 	Pages         int64
 	Partitioned   bool
 	Leaves        []string // FullNames under which the publication sends the rows of a partitioned table; none: under its own
+	Children      []string // FullNames of the tables that inherit from it, whose rows are not its own; a partition is none
 	RowFilter     string   // the publication's WHERE, "" if none
 	RowSecurity   bool     // row-level security hides rows from this role
 	CanSelect     bool     // this role may read the published columns
 
-	Attributes int16  // how many columns it ever had; the Number of a column that is added is greater
-	Entry      string // in the publication: another one when the table left it and came back
-	Files      string // others once the rows were rewritten; TRUNCATE and VACUUM FULL make others too
+	Attributes int16             // how many columns it ever had; the Number of a column that is added is greater
+	Entries    map[uint32]string // in the publication, by the OID of the table or of its leaves: others when it left and came back
+	Files      string            // others once the rows were rewritten; TRUNCATE and VACUUM FULL make others too
 }
 
 // FullName is the FullName of the table's schema and name.
@@ -141,8 +142,12 @@ func readTables(ctx context.Context, conn *pgx.Conn, publication string) ([]Tabl
 	tables, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Table, error) {
 		var t Table
 		var of []uint32
+		var children [][]string
 		err := row.Scan(&t.OID, &t.Schema, &t.Name, &t.ReplicaIdentity, &t.Partitioned, &t.EstimatedRows, &t.Pages,
-			&t.Key, &t.KeyDeferrable, &t.RowFilter, &of, &t.RowSecurity, &t.CanSelect)
+			&t.Key, &t.KeyDeferrable, &t.RowFilter, &of, &children, &t.RowSecurity, &t.CanSelect)
+		for _, child := range children {
+			t.Children = append(t.Children, FullName(child[0], child[1]))
+		}
 		leaves[t.OID] = of
 		return t, err
 	})

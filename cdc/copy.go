@@ -15,9 +15,9 @@ import (
 	"github.com/tidemark-db/tidemark/internal/fault"
 )
 
-// ErrRewritten says that a table was truncated or rewritten after the barrier: the old snapshot would see too little.
-// A new barrier helps.
-var ErrRewritten = errors.New("table was rewritten since the barrier")
+// ErrRewritten says that a table was truncated or rewritten after the barrier, and the old snapshot would see too little; or
+// that its columns are others than those to be copied. A new barrier, or a new look at the catalogue, helps.
+var ErrRewritten = errors.New("table was changed since the barrier")
 
 const (
 	rangePages    = 2048 // of one COPY: 16 MiB, so that workers end together and progress is smooth
@@ -230,7 +230,10 @@ func (b *Barrier) Files(ctx context.Context, t Table) (names string, end int64, 
 }
 
 func lockFault(err error) error {
-	if sqlState(err) == "55P03" {
+	switch sqlState(err) {
+	case "42703", "42P01": // undefined column, or table
+		return fault.New("try again", "%w: %w", ErrRewritten, err)
+	case "55P03":
 		return fault.New("end the session that holds the table in ACCESS EXCLUSIVE mode, then try again", "lock table: %w", err)
 	}
 	return fmt.Errorf("lock table: %w", err)

@@ -21,9 +21,10 @@ func readHistory(ctx context.Context, conn *pgx.Conn, publication string, tables
 	}
 	var oid uint32
 	var found Table
-	_, err = pgx.ForEachRow(rows, []any{&oid, &found.Attributes, &found.Entry, &found.Files}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&oid, &found.Attributes, &found.Entries, &found.Files}, func() error {
 		t := byOID[oid]
-		t.Attributes, t.Entry, t.Files = found.Attributes, found.Entry, found.Files
+		t.Attributes, t.Entries, t.Files = found.Attributes, found.Entries, found.Files
+		found.Entries = nil
 		return nil
 	})
 	if err != nil {

@@ -42,6 +42,6 @@ func (t Table) Join(piece Table) (Table, error) {
 			return t, err
 		}
 	}
-	joined.Mirrored, joined.Split = piece.Mirrored, piece.Split
+	joined.Mirrored, joined.Split, joined.Shape = piece.Mirrored, piece.Split, t.Shape
 	return joined, nil
 }

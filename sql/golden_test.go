@@ -45,7 +45,7 @@ func goldenTables(t *testing.T) map[string]TableConfig {
 }
 
 func tableStatements(t *Table) []Statement {
-	out := append(t.CreateTables(), t.CreateView(),
+	out := append(t.CreateTables(), t.CreateView(), t.HoldView(),
 		t.InsertChanges(), t.InsertUnresolved(), t.InsertChunk(RT), t.InsertChunk(Historic),
 		t.ResolveUnchanged(), t.CompactChanges(), t.CountChanges(), t.CountLookups(), t.Locate(),
 		t.MaskHistoric(), t.CountMasks(), t.MergeMasks(), t.Rewrite(RT), t.Rewrite(Late),

@@ -39,6 +39,9 @@ func (t *Table) DropTables() (out []Statement) {
 // CreateView returns the statement that creates the view. Until a mark lists the table, the view answers with an error.
 func (t *Table) CreateView() Statement { return t.once("create_view.sql") }
 
+// HoldView returns the statement that has the view answer with an error, and read nothing, while its internals are made anew.
+func (t *Table) HoldView() Statement { return t.once("hold_view.sql") }
+
 // chunksDDL is the data of create_chunks.sql.
 type chunksDDL struct {
 	*Table

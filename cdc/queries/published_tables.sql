@@ -26,6 +26,12 @@ SELECT c.oid,
        coalesce(key.deferrable, false),
        coalesce(p.rowfilter, ''),
        p.leaves,
+       ARRAY(SELECT ARRAY[s.nspname::text, child.relname::text]
+             FROM pg_catalog.pg_inherits i
+             JOIN pg_catalog.pg_class child ON child.oid = i.inhrelid
+             JOIN pg_catalog.pg_namespace s ON s.oid = child.relnamespace
+             WHERE i.inhparent = c.oid AND c.relkind <> 'p'
+             ORDER BY 1),
        row_security_active(c.oid),
        has_schema_privilege(n.oid, 'USAGE') AND (
            has_table_privilege(c.oid, 'SELECT')

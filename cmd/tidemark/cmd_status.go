@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -85,10 +86,26 @@ func printStatus(out io.Writer, s status, now time.Time) error {
 	if err := printTables(out, s.Tables); err != nil {
 		return err
 	}
+	for _, t := range s.Tables {
+		printTroubles(out, t)
+	}
 	for _, j := range s.Jobs {
 		fmt.Fprintf(out, "%s %s\n", j.Kind, progressLine(j))
 	}
 	return nil
+}
+
+// printTroubles says why queries of a table fail, or do not see its newest state, and what to do about it.
+func printTroubles(out io.Writer, t tableStatus) {
+	if t.Held != nil {
+		fmt.Fprintf(out, "%s is held, and queries of it fail: %s\n", t.Table, t.Held.Error)
+	}
+	if t.Held != nil && t.Held.Try != "" {
+		fmt.Fprintf(out, "Try: %s\n", t.Held.Try)
+	}
+	if len(t.Waiting) > 0 {
+		fmt.Fprintf(out, "%s is shown without what was done to its partitions %s, until their rows are read again\n", t.Table, strings.Join(t.Waiting, ", "))
+	}
 }
 
 func printTables(out io.Writer, tables []tableStatus) error {
@@ -96,7 +113,12 @@ func printTables(out io.Writer, tables []tableStatus) error {
 	fmt.Fprintln(w, "TABLE\tSPLIT DATE\tRT\tHISTORIC\tLATE\tMASKS\tRT CHUNKS\tHISTORIC CHUNKS")
 	for _, t := range tables {
 		split := "mirrored"
-		if t.SplitDate != nil {
+		switch {
+		case t.Held != nil:
+			split = "held"
+		case !t.Loaded:
+			split = "not loaded"
+		case t.SplitDate != nil:
 			split = t.SplitDate.UTC().Format(time.RFC3339Nano)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", t.Table, split, t.RTRows, t.HistoricRows, t.LateRows, t.Masks, t.RTChunks, t.HistoricChunks)

@@ -101,8 +101,16 @@ type jobResult struct {
 	err    error
 }
 
-// do asks the running bridge and waits for the answer.
-func (b *Bridge) do(ctx context.Context, kind jobKind, request Request) (jobResult, error) {
+// do asks the running bridge and waits for the answer; once more, if the source's tables changed before it was done.
+func (b *Bridge) do(ctx context.Context, kind jobKind, request Request) (r jobResult, err error) {
+	for {
+		if r, err = b.doOnce(ctx, kind, request); !errors.Is(err, errRenewed) {
+			return r, err
+		}
+	}
+}
+
+func (b *Bridge) doOnce(ctx context.Context, kind jobKind, request Request) (jobResult, error) {
 	reply := make(chan jobResult, 1)
 	select {
 	case b.jobs <- job{kind: kind, request: request, reply: reply}:
@@ -232,7 +240,7 @@ func final(err error) bool {
 // outOfReach says that a server is away, or that another session has what this one needs: there is no limit to how often
 // that may be while the bridge works.
 func outOfReach(err error) bool {
-	return away(err) || errors.Is(err, cdc.ErrLocked) || errors.Is(err, cdc.ErrSlotInUse)
+	return away(err) || isLocked(err) || errors.Is(err, cdc.ErrLocked) || errors.Is(err, cdc.ErrSlotInUse)
 }
 
 // away says that a server cannot be reached, went away, or has no room.
@@ -241,6 +249,12 @@ func away(err error) bool {
 	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, cdc.ErrSilent) || errors.Is(err, cdc.ErrLockLost) || isShutdown(err) ||
 		errors.Is(err, warehouse.ErrSilent) || warehouse.IsStrained(err)
+}
+
+// isLocked says that a statement waited in vain for the lock on a table (SQLSTATE 55P03): an ALTER TABLE may hold it for hours.
+func isLocked(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "55P03"
 }
 
 // isShutdown says that PostgreSQL is starting or stopping, or has no connection to spare (SQLSTATE classes 57P and 53).

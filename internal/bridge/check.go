@@ -163,6 +163,7 @@ func (f *findings) tables(ctx context.Context, cfg *config.Config) {
 	}
 	for _, p := range plans {
 		f.table(ctx, p)
+		f.children(cfg, p)
 	}
 }
 

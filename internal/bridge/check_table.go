@@ -3,9 +3,11 @@ package bridge
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tidemark-db/tidemark/cdc"
+	"github.com/tidemark-db/tidemark/internal/config"
 )
 
 // table reports on one table: how it is identified, and what of it will never settle.
@@ -24,6 +26,20 @@ func (f *findings) table(ctx context.Context, p plan) {
 		return
 	}
 	f.dates(ctx, p)
+}
+
+// children says where the rows are of the tables that inherit from one: a query of PostgreSQL that names it reads them too.
+func (f *findings) children(cfg *config.Config, p plan) {
+	configured := tableNames(cfg)
+	for _, child := range p.source.Children {
+		switch {
+		case slices.Contains(configured, child):
+			f.add(OK, p.sql.Source, fmt.Sprintf("the rows of %s, which inherits from it, are in a view of their own", child), "")
+		default:
+			f.add(Warn, p.sql.Source, fmt.Sprintf("%s inherits from it and is not configured: its rows are in no view", child),
+				fmt.Sprintf("publish %s and name it under tables, if its rows are wanted; its view is its own", child))
+		}
+	}
 }
 
 // countPatience bounds the scan of one table.

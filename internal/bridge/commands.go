@@ -62,6 +62,11 @@ type TableStatus struct {
 	HistoricChunks int        `json:"historic_chunks"`
 
 	Aggregates []AggregateStatus `json:"aggregates,omitempty"`
+
+	// Where the bridge answers at http.listen: why queries of the view fail, and the partitions that were attached in PostgreSQL,
+	// or left it, and are yet to be read again.
+	Held    *observe.Failure `json:"held,omitempty"`
+	Waiting []string         `json:"waiting_partitions,omitempty"`
 }
 
 // AggregateStatus says whether the newest mark holds an aggregate and, until then, how much of HISTORIC is computed.
@@ -102,10 +107,16 @@ func ReadStatus(ctx context.Context, cfg *config.Config) (st Status, err error) 
 	if end > mark.LSN {
 		st.LagBytes = uint64(end - mark.LSN)
 	}
-	st.Jobs = runningJobs(ctx, cfg)
+	seen := seenBy(ctx, cfg)
+	st.Jobs = runningJobs(seen)
 	for _, t := range cfg.Tables {
 		state, ok := mark.Tables[ViewName(t.Name.Schema, t.Name.Name)]
 		status := tableStatus(t.Name.String(), state, ok)
+		for _, of := range seen.Tables {
+			if of.Table == status.Table {
+				status.Held, status.Waiting = of.Held, of.Waiting
+			}
+		}
 		if status.Aggregates, err = aggregateStatus(ctx, cfg, t, mark); err != nil {
 			return st, err
 		}
@@ -114,13 +125,17 @@ func ReadStatus(ctx context.Context, cfg *config.Config) (st Status, err error) 
 	return st, nil
 }
 
-// runningJobs asks the bridge; one that does not answer has none to tell of.
-func runningJobs(ctx context.Context, cfg *config.Config) []observe.JobStatus {
-	jobs, err := askJobs(ctx, cfg)
-	if jobs == nil || err != nil {
-		return []observe.JobStatus{}
+// seenBy asks the bridge; one that does not answer has nothing to tell of.
+func seenBy(ctx context.Context, cfg *config.Config) observe.Snapshot {
+	seen, err := askBridge(ctx, cfg)
+	if err != nil {
+		return observe.Snapshot{}
 	}
-	return slices.DeleteFunc(jobs, func(j observe.JobStatus) bool { return j.Ended != nil })
+	return seen
+}
+
+func runningJobs(seen observe.Snapshot) []observe.JobStatus {
+	return slices.DeleteFunc(list(seen.Jobs), func(j observe.JobStatus) bool { return j.Ended != nil })
 }
 
 func tableStatus(name string, t splitdate.Table, loaded bool) TableStatus {
@@ -281,29 +296,42 @@ var shownAs = map[jobKind][]string{jobResync: {observe.Fold, observe.Load}, jobV
 
 // askJobs asks the running bridge what is under way.
 func askJobs(ctx context.Context, cfg *config.Config) ([]observe.JobStatus, error) {
+	seen, err := askBridge(ctx, cfg)
+	return seen.Jobs, err
+}
+
+// askBridge asks the running bridge for what its page shows, but for the charts.
+func askBridge(ctx context.Context, cfg *config.Config) (seen observe.Snapshot, err error) {
 	if cfg.HTTP.Listen == "" {
-		return nil, nil
+		return seen, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+cfg.HTTP.Listen+"/status.json?after="+strconv.FormatInt(math.MaxInt64-1, 10), http.NoBody)
 	if err != nil {
-		return nil, fmt.Errorf("ask for jobs: %w", err)
+		return seen, fmt.Errorf("ask the bridge: %w", err)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("ask for jobs: %w", err)
+		return seen, fmt.Errorf("ask the bridge: %w", err)
 	}
 	defer resp.Body.Close()
-	var seen observe.Snapshot
 	if err := json.NewDecoder(resp.Body).Decode(&seen); err != nil {
-		return nil, fmt.Errorf("read jobs: %w", err)
+		return seen, fmt.Errorf("read what the bridge answers: %w", err)
 	}
-	return seen.Jobs, nil
+	return seen, nil
 }
 
 // doAlone does a job in a session of its own, which follows the stream as long as that takes.
-func (b *Bridge) doAlone(ctx context.Context, kind jobKind, request Request) (jobResult, error) {
+func (b *Bridge) doAlone(ctx context.Context, kind jobKind, request Request) (r jobResult, err error) {
+	for {
+		if r, err = b.doInSession(ctx, kind, request); !errors.Is(err, errRenewed) {
+			return r, err
+		}
+	}
+}
+
+func (b *Bridge) doInSession(ctx context.Context, kind jobKind, request Request) (jobResult, error) {
 	s, err := b.openAlone(ctx)
 	if err != nil {
 		return jobResult{}, err

@@ -182,6 +182,9 @@ func (s *session) readShapes(ctx context.Context) (map[uint64]shape.Shape, error
 	for _, t := range s.mark.Tables {
 		numbers = append(numbers, t.Shape)
 	}
+	for _, l := range s.mark.Loads {
+		numbers = append(numbers, l.Base.Shape)
+	}
 	out := map[uint64]shape.Shape{}
 	if len(numbers) == 0 {
 		return out, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/tidemark-db/tidemark/internal/fault"
 	"github.com/tidemark-db/tidemark/rtwindow"
 	"github.com/tidemark-db/tidemark/splitdate"
+	"github.com/tidemark-db/tidemark/sql"
 )
 
 // tableError is an error that concerns one table alone.
@@ -50,7 +51,7 @@ func (s *session) hold(ctx context.Context, t *table, why error) error {
 		event = event.Dur("next_load_in", t.pause)
 	}
 	event.Msg("the table is held: queries of it fail until it is loaded again; the others go on")
-	s.seen.Failed(kindOf(why), why)
+	s.seen.Held(kindOf(why), t.sql.Source, why)
 	if t.load != nil {
 		return s.abandonLoad(ctx, t.load, false)
 	}
@@ -76,12 +77,8 @@ func (s *session) remake(ctx context.Context, t *table) error {
 		}
 	}
 	s.log.Warn().Str("table", t.sql.Source).Msg("its columns are others now: its internal tables are made anew")
-	for _, st := range t.sql.DropTables() {
-		if err := s.db.Exec(ctx, st, nil); err != nil {
-			return fmt.Errorf("table %s: %w", t.sql.Source, err)
-		}
-	}
-	for _, st := range t.sql.CreateTables() {
+	statements := append([]sql.Statement{t.sql.HoldView()}, t.sql.DropTables()...)
+	for _, st := range append(statements, t.sql.CreateTables()...) {
 		if err := s.db.Exec(ctx, st, nil); err != nil {
 			return fmt.Errorf("table %s: %w", t.sql.Source, err)
 		}

@@ -92,15 +92,19 @@ func (s *session) newWalk(want intent, tables []*table, j job) (*walk, error) {
 // errNotLive is in the chain of errors about a table that no mark shows.
 var errNotLive = errors.New("no state to work on")
 
-// failJobs answers those who wait when the session ends.
-func (s *session) failJobs() {
+// failJobs answers those who wait when the session ends. After an end that is nothing wrong they may ask the next one.
+func (s *session) failJobs(end error) {
+	why := errInterrupted
+	if errors.Is(end, errRenewed) {
+		why = errRenewed
+	}
 	for _, r := range s.resyncs {
 		if r.reply != nil {
-			r.reply <- jobResult{folded: r.folded, err: errInterrupted}
+			r.reply <- jobResult{folded: r.folded, err: why}
 		}
 	}
 	for _, w := range s.walks {
-		w.answer(errInterrupted)
+		w.answer(why)
 	}
 }
 

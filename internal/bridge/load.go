@@ -12,6 +12,7 @@ import (
 	"github.com/tidemark-db/tidemark/internal/block"
 	"github.com/tidemark-db/tidemark/internal/load"
 	"github.com/tidemark-db/tidemark/internal/observe"
+	"github.com/tidemark-db/tidemark/internal/shape"
 	"github.com/tidemark-db/tidemark/rtwindow"
 	"github.com/tidemark-db/tidemark/splitdate"
 	"github.com/tidemark-db/tidemark/sql"
@@ -85,10 +86,21 @@ func (l *loading) journals(e *cdc.Event) bool {
 // resumeLoads takes up the loads that the newest mark keeps: their tables' changes are collected from now on. Those of tables
 // that are no longer configured are given up.
 func (s *session) resumeLoads(ctx context.Context) error {
+	shapes, err := s.readShapes(ctx)
+	if err != nil {
+		return err
+	}
 	var gone []string
 	for name, kept := range s.mark.Loads {
 		t := s.byView(name)
 		if t == nil {
+			gone = append(gone, name)
+			continue
+		}
+		if change, err := shape.Compare(shapes[kept.Base.Shape].Table, t.source); err != nil || change != shape.None {
+			s.log.Warn().Err(err).Str("table", t.sql.Source).Msg("its definition changed after pieces of it were loaded: beginning again")
+			s.discardTable(t, kept.Base)
+			s.keeper.discard(place{t.sql, sql.Changes}, kept.Changes)
 			gone = append(gone, name)
 			continue
 		}
@@ -469,6 +481,11 @@ func (s *session) saveLoads(ctx context.Context, step *splitdate.Step) error {
 			return fmt.Errorf("encode the load of %s: %w", t.sql.Source, err)
 		}
 		l.Pending, l.Changes = pending, t.pending.Written
+		if l.Base.Shape == 0 { // what tells the next session whether the pieces are of the table as it is then
+			if l.Base.Shape, err = s.saveShape(ctx, t.sql.Source, t.shape()); err != nil {
+				return err
+			}
+		}
 		if step.Loads == nil {
 			step.Loads = map[string]splitdate.Load{}
 		}

@@ -64,7 +64,7 @@ func mergeCancel(a, b context.Context) (context.Context, context.CancelFunc) {
 }
 
 // loop owns the mark. It returns nil when ctx ends: a tick under way is abandoned, unless it is at its commit point.
-func (s *session) loop(ctx context.Context) error {
+func (s *session) loop(ctx context.Context) (err error) {
 	ticker := time.NewTicker(s.cfg.Tick)
 	defer ticker.Stop()
 	alarms := newAlarms(s.cfg.Schedule)
@@ -75,7 +75,7 @@ func (s *session) loop(ctx context.Context) error {
 	defer s.stopBackfill()
 	defer s.stopMerge()
 	defer s.stopReread()
-	defer s.failJobs()
+	defer func() { s.failJobs(err) }()
 	defer cancel()
 	for {
 		err := s.turn(inner, ticker.C, alarms)
@@ -137,8 +137,10 @@ func (s *session) turn(ctx context.Context, ticks <-chan time.Time, on alarms) e
 		s.answerReread()
 		return nil
 	case err := <-s.rereadEnded():
-		err = s.endReread(ctx, err)
-		s.nextPart(ctx)
+		outdated := errors.Is(err, cdc.ErrRewritten)
+		if err = s.endReread(ctx, err); !outdated { // else the next tick tries again
+			s.nextPart(ctx)
+		}
 		return err
 	case j := <-s.jobs:
 		return s.job(ctx, j)

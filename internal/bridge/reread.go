@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -232,13 +233,13 @@ func (s *session) endReread(ctx context.Context, err error) error {
 		LSN: r.barrier.String(), Rows: r.loaded.Rows(r.loaded.Listed()), Took: time.Since(r.since),
 	}
 	switch {
+	case r.table.journal.void, errors.Is(err, cdc.ErrRewritten): // what was read is the past: once more, with the next tick
+		s.dropLoaded(r)
+		r.parts = slices.Insert(r.parts, 0, r.part)
+		return nil
 	case err != nil:
 		s.dropLoaded(r)
 		s.rereadFailed(r, err)
-		return nil
-	case r.table.journal.void: // truncated meanwhile: what was read is the past
-		s.dropLoaded(r)
-		r.parts = slices.Insert(r.parts, 0, r.part)
 		return nil
 	}
 	if r.intent != replace {

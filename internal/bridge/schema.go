@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/tidemark-db/tidemark/cdc"
 	"github.com/tidemark-db/tidemark/internal/config"
 	"github.com/tidemark-db/tidemark/internal/fault"
@@ -175,8 +173,7 @@ func (s *session) consult(ctx context.Context) error {
 
 // waitForLock puts a mark off while an ALTER TABLE under way keeps the catalogue from being read.
 func (s *session) waitForLock(err error) error {
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || pg.Code != lockNotAvailable {
+	if !isLocked(err) {
 		s.blocked = false
 		return err
 	}
@@ -186,8 +183,6 @@ func (s *session) waitForLock(err error) error {
 	}
 	return nil
 }
-
-const lockNotAvailable = "55P03" // SQLSTATE
 
 // compareWith compares a table with the catalogue as it was before a position.
 func (s *session) compareWith(ctx context.Context, t *table, publication cdc.Publication, catalog []cdc.Table, at cdc.LSN) error {
@@ -445,7 +440,7 @@ func (s *session) holdUnfit(ctx context.Context) error {
 	for _, u := range s.unfit {
 		s.log.Error().Err(u.err).Str("table", u.table.Name.String()).Str("kind", kindOf(u.err)).Str("try", fault.Try(u.err)).
 			Msg("the table is held: queries of it fail until this is resolved; the others go on")
-		s.seen.Failed(kindOf(u.err), u.err)
+		s.seen.Held(kindOf(u.err), u.table.Name.String(), u.err)
 		name := ViewName(u.table.Name.Schema, u.table.Name.Name)
 		_, live := s.mark.Tables[name]
 		if live && u.table.KeepOlderThan > 0 {

@@ -96,11 +96,15 @@ func closeSession(ctx context.Context, conn *pgx.Conn) {
 	conn.Close(ctx)
 }
 
-// observed are the session's tables as the page shows them.
-func (s *session) observed() []observe.Table {
-	out := make([]observe.Table, len(s.tables))
-	for i, t := range s.tables {
-		out[i] = observe.Table{Name: t.sql.Source, View: t.sql.Name, Partition: load.Period(t.sql)}
+// observed are the configured tables as the page shows them. Of those that cannot be worked on, no mark holds a row.
+func (s *session) observed() (out []observe.Table) {
+	for i := range s.cfg.Tables {
+		name := s.cfg.Tables[i].Name
+		seen := observe.Table{Name: name.String(), View: ViewName(name.Schema, name.Name)}
+		if t := s.bySlot[seen.Name]; t != nil {
+			seen.Partition = load.Period(t.sql)
+		}
+		out = append(out, seen)
 	}
 	return out
 }

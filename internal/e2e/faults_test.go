@@ -35,8 +35,8 @@ var (
 	// foldPoints are reached when a resync is asked for, loadPoints by one from the source.
 	foldPoints = []string{"fold", "fold_masks", "keep_late"}
 	loadPoints = []string{"replace", "insert_verified"}
-	// otherPoints are those of uninstall.
-	otherPoints = []string{"drop_table", "drop_internals", "drop_view"}
+	// otherPoints are those of uninstall, and of a table whose internals are made anew.
+	otherPoints = []string{"drop_table", "drop_internals", "drop_view", "hold_view"}
 )
 
 // What is written again and again until a bridge is held: a late change, an unchanged TOAST value of a late row, and a row

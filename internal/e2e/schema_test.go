@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tidemark-db/tidemark/internal/bridge"
 	"github.com/tidemark-db/tidemark/internal/rig"
@@ -47,7 +48,14 @@ var schemaCases = []schemaCase{
 	{name: "widen_numeric", ddl: []string{"ALTER TABLE {t} ALTER d TYPE numeric(14, 2)", "UPDATE {t} SET d = 123456789012.25 WHERE id % 4 = 0"}},
 	{name: "widen_varchar", ddl: []string{"ALTER TABLE {t} ALTER b TYPE varchar(80)", "UPDATE {t} SET b = repeat('x', 70) WHERE id % 4 = 0"}},
 	{name: "rewritten", ddl: []string{"ALTER TABLE {t} ALTER a TYPE int USING a * 10"}, loaded: true},
-	{name: "recreate", ddl: []string{"DROP TABLE {t}; CREATE TABLE {t} (id int PRIMARY KEY, at timestamptz NOT NULL, other text); INSERT INTO {t} VALUES (1, now(), 'new')"}, loaded: true},
+	{name: "again", ddl: []string{"BEGIN; ALTER TABLE {t} DROP a; ALTER TABLE {t} ADD a int; UPDATE {t} SET a = 1 WHERE id % 3 = 0; COMMIT"}, loaded: true},
+	{name: "many", ddl: []string{"BEGIN; ALTER TABLE {t} ADD c int DEFAULT 1; ALTER TABLE {t} ADD e text; ALTER TABLE {t} DROP a; ALTER TABLE {t} RENAME b TO z; UPDATE {t} SET c = 2, e = z WHERE id % 3 = 0; COMMIT"}},
+	{name: "add_write_drop", ddl: []string{"BEGIN; ALTER TABLE {t} ADD c int DEFAULT 1; UPDATE {t} SET c = 2 WHERE id % 3 = 0; ALTER TABLE {t} DROP c; COMMIT"}, loaded: true},
+	{name: "write_and_widen", ddl: []string{"BEGIN; UPDATE {t} SET a = 5 WHERE id % 3 = 0; ALTER TABLE {t} ALTER a TYPE int8; UPDATE {t} SET a = 5000000000 WHERE id % 5 = 0; COMMIT"}, loaded: true},
+	{name: "rolled_back", ddl: []string{"BEGIN; SAVEPOINT s; ALTER TABLE {t} ADD c int; UPDATE {t} SET c = 1; ROLLBACK TO s; UPDATE {t} SET a = 9 WHERE id % 3 = 0; COMMIT"}},
+	{name: "truncate_and_add", ddl: []string{"BEGIN; TRUNCATE {t}; ALTER TABLE {t} ADD c int DEFAULT 1; INSERT INTO {t} (id, at, c) SELECT g, now() - g * interval '1 h', g FROM generate_series(1, 20) g; COMMIT"}, loaded: true},
+	{name: "big", ddl: []string{"BEGIN; ALTER TABLE {t} ADD c text DEFAULT 'none'; UPDATE {t} SET c = repeat('x', 500000) WHERE id % 5 > 0; COMMIT", "UPDATE {t} SET c = 'short' WHERE length(c) > 9"}},
+	{name: "recreate", ddl: []string{"DROP TABLE {t}; CREATE TABLE {t} (id int PRIMARY KEY, at timestamptz NOT NULL, other text); INSERT INTO {t} VALUES (1, now(), 'new'); UPDATE audit SET n = 1, h = (SELECT weight(at) FROM {t}) WHERE name = '{t}'"}, loaded: true},
 	{name: "other_key", ddl: []string{"ALTER TABLE {t} DROP CONSTRAINT {t}_pkey, ADD PRIMARY KEY (id, at)"}, loaded: true},
 	{
 		name: "aggregated", ddl: []string{"ALTER TABLE {t} RENAME b TO z", "ALTER TABLE {t} ALTER n DROP NOT NULL", "UPDATE {t} SET n = NULL WHERE id % 4 = 0"},
@@ -58,12 +66,13 @@ var schemaCases = []schemaCase{
 // schemaRig has a table for each case, and one that stays as it is.
 func schemaRig(t *testing.T, cases []schemaCase) (*rig.Rig, *rig.Bridge) {
 	t.Helper()
-	setup := []string{"CREATE TABLE other (id int PRIMARY KEY)"}
-	config := "tick: 100ms\nschedule: {resync: \"\"}\ntables:\n  public.other: {}\n"
+	setup := slices.Clone(weighed)
+	config := "tick: 100ms\nschedule: {resync: \"\"}\ntables:\n  public.audit: {}\n"
 	for _, c := range cases {
 		setup = append(setup,
 			"CREATE TABLE "+c.name+" (id int PRIMARY KEY, at timestamptz NOT NULL, a int, b varchar(20), n int NOT NULL DEFAULT 0, d numeric(9, 2) DEFAULT 1.25)",
 			"INSERT INTO "+c.name+" SELECT g, now() - g * interval '10 min', nullif(g % 7, 0), 'b' || g, g FROM generate_series(1, 60) g")
+		setup = append(setup, weigh(c.name)...)
 		config += fmt.Sprintf("  public.%s: {date_column: at%s}\n", c.name, c.config)
 	}
 	r := rig.New(t, servers, append(setup, "CREATE PUBLICATION tidemark FOR ALL TABLES")...)
@@ -81,6 +90,9 @@ func settledChunks(t *testing.T, r *rig.Rig, table string) (chunks []uint64) {
 	}
 	return chunks
 }
+
+// schemaPatience is generous: a slow machine is no fault.
+const schemaPatience = 3 * time.Minute
 
 // sameAsSource waits until the view has the columns and rows that PostgreSQL has.
 func sameAsSource(t *testing.T, r *rig.Rig, table string) {
@@ -109,7 +121,7 @@ func sameAsSource(t *testing.T, r *rig.Rig, table string) {
 	if err := r.PG.QueryRow(t.Context(), "SELECT array_agg(x ORDER BY x) FROM (SELECT concat_ws('|', "+strings.Join(postgres, ", ")+") COLLATE \"C\" AS x FROM "+table+") s").Scan(&want); err != nil {
 		t.Fatal(err)
 	}
-	r.Eventually(commandPatience, table+" to be what PostgreSQL has", func(ctx context.Context) error {
+	r.Eventually(schemaPatience, table+" to be what PostgreSQL has", func(ctx context.Context) error {
 		var described []string
 		if err := r.CH.QueryRow(ctx, "SELECT groupArray(name) FROM (SELECT name FROM system.columns WHERE database = ? AND table = ? ORDER BY position)", r.Name, table).Scan(&described); err != nil {
 			return err
@@ -128,7 +140,7 @@ func sameAsSource(t *testing.T, r *rig.Rig, table string) {
 // quietCases are those that nothing is written after: the stream never tells of them.
 var quietCases = []string{"add_default", "drop", "rename", "widen_numeric", "rewritten", "recreate"}
 
-// TestSchemaChanges changes tables while rows of every age are written to them, and while nothing is.
+// TestSchemaChanges changes tables while rows of every age are written to them, and while nothing is. Readers check every read.
 func TestSchemaChanges(t *testing.T) {
 	t.Parallel()
 	for part := range slices.Chunk(schemaCases, 8) {
@@ -142,6 +154,7 @@ func changeSchemas(t *testing.T, cases []schemaCase, quiet bool) {
 	r, b := schemaRig(t, cases)
 	for _, c := range cases {
 		before := settledChunks(t, r, c.name)
+		settle := readWhileWritten(t, r, c, !quiet && c.name != "recreate")
 		for i, ddl := range c.ddl {
 			if i > 0 && !c.atOnce {
 				r.WaitLSN(1)
@@ -151,7 +164,7 @@ func changeSchemas(t *testing.T, cases []schemaCase, quiet bool) {
 				execute(t, r, fmt.Sprintf("UPDATE %s SET at = at - interval '1 s' WHERE id %% 10 = 1; INSERT INTO %[1]s (id, at) SELECT 1 + max(id), now() FROM %[1]s", c.name))
 			}
 		}
-		sameAsSource(t, r, c.name)
+		settle()
 		after := settledChunks(t, r, c.name)
 		if stayed := slices.ContainsFunc(after, func(n uint64) bool { return slices.Contains(before, n) }); stayed == c.loaded {
 			t.Errorf("%s: chunks %v became %v; loaded again: %t", c.name, before, after, !stayed)

@@ -16,15 +16,15 @@ type Error struct {
 	Err  error
 }
 
-// New returns an *Error with the given remedy; the message is formatted as by fmt.Errorf, so %w wraps.
+// New returns an *Error with the given remedy; the message is formatted as by fmt.Errorf, so %w wraps, each of several.
 func New(try, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	return &Error{What: err.Error(), Try: try, Err: errors.Unwrap(err)}
+	return &Error{What: err.Error(), Try: try, Err: err}
 }
 
 func (e *Error) Error() string { return e.What }
 
-// Unwrap returns the error that New wrapped, if any.
+// Unwrap returns what is below the message, if anything: New wraps errors as fmt.Errorf does.
 func (e *Error) Unwrap() error { return e.Err }
 
 // Try returns the remedy of the first *Error in err's chain, or "".

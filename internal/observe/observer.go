@@ -30,10 +30,11 @@ type Source struct {
 // Failure is an error that ended a session, or that holds a table.
 type Failure struct {
 	At    time.Time `json:"at"`
-	Kind  string    `json:"kind"` // names the heading of the runbook
+	Kind  string    `json:"kind"`            // names the heading of the runbook
+	Table string    `json:"table,omitempty"` // that is held; "": it ended a session
 	Error string    `json:"error"`
 	Try   string    `json:"try"`
-	Over  bool      `json:"over"` // the bridge works again
+	Over  bool      `json:"over"` // the bridge works again, or a mark holds the table again
 }
 
 // failuresKept is how many failures the page lists.
@@ -59,6 +60,7 @@ type Observer struct {
 	waiting  map[string][]string // partitions of a table that its view does not show as they are, by table
 	jobs     []*Job              // running ones, and the latest that ended
 	failures []Failure           // the newest last
+	held     map[string]Failure  // why tables are held, by table
 	chart    chart
 }
 
@@ -67,7 +69,7 @@ type Build struct{ Version, Revision, Go string }
 
 // New returns the observer of a bridge that is starting.
 func New(build Build) *Observer {
-	o := &Observer{build: build, now: time.Now, started: time.Now(), proofs: map[string]Proof{}, waiting: map[string][]string{}}
+	o := &Observer{build: build, now: time.Now, started: time.Now(), proofs: map[string]Proof{}, waiting: map[string][]string{}, held: map[string]Failure{}}
 	o.metrics = newMetrics(o)
 	return o
 }
@@ -78,19 +80,31 @@ func (o *Observer) Started() time.Time { return o.started }
 // leastPatience is how old the last tick may be, at least, before a bridge counts as not ready.
 const leastPatience = 30 * time.Second
 
-// Began says that a session works on the tables, a tick at a time. What failed before it is over.
+// Began says that a session works on the tables, a tick at a time. What ended the one before is over; a table that was held
+// still is.
 func (o *Observer) Began(tables []Table, mark splitdate.Mark, tick time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.working, o.begun, o.ticked = true, o.now(), o.now()
 	o.tables, o.mark, o.patience = tables, mark, max(leastPatience, 3*tick)
-	o.recovered()
+	for i := range o.failures {
+		o.failures[i].Over = o.failures[i].Over || o.failures[i].Table == ""
+	}
+	o.release()
 }
 
-// recovered says that what failed is over.
-func (o *Observer) recovered() {
-	for i := range o.failures {
-		o.failures[i].Over = true
+// release takes note of the tables that are held no longer: the mark holds them, or nobody wants them.
+func (o *Observer) release() {
+	unloaded := o.unloaded()
+	for table := range o.held {
+		if !slices.Contains(unloaded, table) {
+			delete(o.held, table)
+		}
+	}
+	for i, f := range o.failures {
+		if _, held := o.held[f.Table]; f.Table != "" && !held {
+			o.failures[i].Over = true
+		}
 	}
 }
 
@@ -101,13 +115,21 @@ func (o *Observer) Ended() {
 	o.working = false
 }
 
-// Failed counts an error, and keeps it for the page. Errors that repeat are one failure.
-func (o *Observer) Failed(kind string, err error) {
+// Failed counts an error that ended a session, and keeps it for the page. Errors that repeat are one failure.
+func (o *Observer) Failed(kind string, err error) { o.fail(kind, "", err) }
+
+// Held counts an error that holds a table, and keeps it until a mark holds the table again.
+func (o *Observer) Held(kind, table string, err error) { o.fail(kind, table, err) }
+
+func (o *Observer) fail(kind, table string, err error) {
 	o.metrics.errors.WithLabelValues(kind).Inc()
-	f := Failure{At: o.now(), Kind: kind, Error: config.RedactText(err.Error()), Try: fault.Try(err)}
+	f := Failure{At: o.now(), Kind: kind, Table: table, Error: config.RedactText(err.Error()), Try: fault.Try(err)}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if n := len(o.failures); n > 0 && !o.failures[n-1].Over && o.failures[n-1].Kind == kind {
+	if table != "" {
+		o.held[table] = f
+	}
+	if n := len(o.failures); n > 0 && !o.failures[n-1].Over && o.failures[n-1].Kind == kind && o.failures[n-1].Table == table {
 		o.failures = o.failures[:n-1]
 	}
 	o.failures = append(o.failures, f)
@@ -125,14 +147,12 @@ func (o *Observer) Received(changes, bytes int) {
 	o.chart.at(o.now()).changes += changes
 }
 
-// Published takes the mark that queries see from now on. With the last table that was held back in it, all is well again.
+// Published takes the mark that queries see from now on.
 func (o *Observer) Published(m splitdate.Mark) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	held := len(o.unloaded()) > 0
-	if o.mark = m; held && len(o.unloaded()) == 0 {
-		o.recovered()
-	}
+	o.mark = m
+	o.release()
 }
 
 // Ticked takes note of a tick: how long it took, and the commit times of the transactions that its mark shows first, in

@@ -215,14 +215,19 @@ func TestFailures(t *testing.T) {
 		t.Errorf("%+v", failures)
 	}
 	o.Began(tables[:1], splitdate.Mark{}, time.Second)
-	o.Failed("bad_value", errors.New("a table is held"))
+	o.Held("bad_value", "public.sales", fault.New("correct it", "a value of public.sales"))
 	o.Published(splitdate.Mark{Epoch: 1})
-	if f := o.Snapshot(0).Failures[0]; f.Over {
-		t.Errorf("over while the table is held: %+v", f)
+	o.Began(tables[:1], splitdate.Mark{Epoch: 1}, time.Second)
+	s := o.Snapshot(0)
+	if f := s.Failures[0]; f.Over || s.Tables[0].Held == nil || s.Tables[0].Held.Try != "correct it" || s.State != held {
+		t.Errorf("%s, over while the table is held: %+v", s.State, f)
+	}
+	if want := []string{"table public.sales is held: a value of public.sales"}; !slices.Equal(s.NotReady, want) {
+		t.Errorf("not ready: %q", s.NotReady)
 	}
 	o.Published(splitdate.Mark{Epoch: 2, Tables: map[string]splitdate.Table{"sales": {}}})
-	if f := o.Snapshot(0).Failures[0]; !f.Over {
-		t.Errorf("not over with the table: %+v", f)
+	if s := o.Snapshot(0); !s.Failures[0].Over || s.Tables[0].Held != nil || s.State != running {
+		t.Errorf("not over with the table: %+v", s)
 	}
 	for range failuresKept {
 		o.Failed("gap", errors.New("x"))

@@ -14,7 +14,7 @@ type Snapshot struct {
 	Version  string        `json:"version"`
 	Now      time.Time     `json:"now"`
 	Started  time.Time     `json:"started"`
-	State    string        `json:"state"` // starting, loading, running or interrupted
+	State    string        `json:"state"` // starting, loading, held, running or interrupted
 	NotReady []string      `json:"not_ready"`
 	Mark     *MarkStatus   `json:"mark"`   // null before the first one of this process
 	Source   *SourceStatus `json:"source"` // null before PostgreSQL was asked
@@ -57,12 +57,14 @@ type TableStatus struct {
 	Proven          *time.Time `json:"proven"` // every partition was compared since then; null: some never was
 	Differences     uint64     `json:"differing_rows"`
 	Waiting         []string   `json:"waiting_partitions,omitempty"` // attached or gone in PostgreSQL, and not so here yet
+	Held            *Failure   `json:"held,omitempty"`               // why queries of its view fail
 }
 
 // The states of a bridge.
 const (
 	starting    = "starting"
 	loading     = "loading"
+	held        = "held" // some tables are
 	running     = "running"
 	interrupted = "interrupted"
 )
@@ -98,6 +100,8 @@ func (o *Observer) state() string {
 		return starting
 	case !o.working:
 		return interrupted
+	case len(o.held) > 0:
+		return held
 	case len(o.unloaded()) > 0:
 		return loading
 	}
@@ -121,6 +125,10 @@ func (o *Observer) notReady(now time.Time) []string {
 		reasons = append(reasons, "the bridge is not connected to both servers")
 	}
 	for _, name := range o.unloaded() {
+		if f, held := o.held[name]; held {
+			reasons = append(reasons, "table "+name+" is held: "+f.Error)
+			continue
+		}
 		reasons = append(reasons, "table "+name+" is not loaded yet")
 	}
 	for _, t := range o.tables {
@@ -140,6 +148,9 @@ func (o *Observer) tableStatus() []TableStatus {
 		state, loaded := o.mark.Tables[t.View]
 		s := describe(t, state)
 		s.Loaded, s.Waiting = loaded, o.waiting[t.Name]
+		if f, held := o.held[t.Name]; held {
+			s.Held = &f
+		}
 		proof := o.proofs[t.Name]
 		if s.Differences = proof.Differences; !proof.Since.IsZero() {
 			s.Proven = &proof.Since

@@ -50,7 +50,7 @@ func Compare(was, now cdc.Table) (Change, error) {
 	switch {
 	case was.OID != now.OID:
 		return None, reload("it was dropped, and is another table of that name now")
-	case was.Entry != now.Entry:
+	case leftPublication(was, now):
 		return None, reload("it left the publication and came back; what changed in between was not sent")
 	case was.RowFilter != now.RowFilter:
 		return None, reload("the publication has another row filter for it now")
@@ -69,6 +69,16 @@ func Compare(was, now cdc.Table) (Change, error) {
 		change = Follow
 	}
 	return change, nil
+}
+
+// leftPublication reports whether the table was out of the publication in between, or a partition that it still has.
+func leftPublication(was, now cdc.Table) bool {
+	for oid, entry := range was.Entries {
+		if other, there := now.Entries[oid]; there && other != entry {
+			return true
+		}
+	}
+	return false
 }
 
 func compareColumn(was, now cdc.Table, c cdc.Column) (Change, error) {

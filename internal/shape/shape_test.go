@@ -19,7 +19,7 @@ const (
 // was is a table with a key, two columns and one that was dropped.
 func was() cdc.Table {
 	return cdc.Table{
-		OID: 1, Schema: "public", Name: "t", Key: []string{"id"}, ReplicaIdentity: cdc.IdentityDefault, Attributes: 4, Entry: "5.6", Files: "100",
+		OID: 1, Schema: "public", Name: "t", Key: []string{"id"}, ReplicaIdentity: cdc.IdentityDefault, Attributes: 4, Entries: map[uint32]string{1: "5.6"}, Files: "100",
 		Columns: []cdc.Column{
 			{Name: "id", Number: 1, TypeOID: int4, TypeMod: -1, NotNull: true, Version: "9"},
 			{Name: "a", Number: 2, TypeOID: int4, TypeMod: -1, NotNull: true, Version: "9"},
@@ -95,7 +95,7 @@ func TestCompare(t *testing.T) {
 		{"a name that another column had", with(drop("b"), add(column("b", 5, text))), 0, `"b" is another one`},
 		{"two names that changed places", with(rename("a", "x"), rename("b", "a"), rename("x", "b")), 0, "is another one"},
 		{"another table", with(func(t *cdc.Table) { t.OID = 2 }), 0, "another table"},
-		{"out of the publication and back", with(func(t *cdc.Table) { t.Entry = "5.7" }), 0, "left the publication"},
+		{"out of the publication and back", with(func(t *cdc.Table) { t.Entries = map[uint32]string{1: "5.7"} }), 0, "left the publication"},
 		{"another filter", with(func(t *cdc.Table) { t.RowFilter = "id > 1" }), 0, "row filter"},
 		{"another key", with(func(t *cdc.Table) { t.Key = []string{"id", "a"} }), 0, "key"},
 		{"a default that partitions know alone", with(func(t *cdc.Table) { t.Partitioned = true }, add(cdc.Column{Name: "c", Number: 5, HasDefault: true})), 0, "partitions"},

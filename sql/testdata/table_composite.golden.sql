@@ -122,6 +122,19 @@ FROM
 WHERE `_outlived` = 1
 COMMENT 'tidemark: view of public.composite';
 
+-- hold_view
+CREATE OR REPLACE VIEW `shop`.`composite`
+(
+    `id` Int64,
+    `day` Date32,
+    `price` Decimal(12, 2)
+)
+SQL SECURITY INVOKER
+AS
+SELECT defaultValueOfTypeName('Int64') AS `id`, defaultValueOfTypeName('Date32') AS `day`, defaultValueOfTypeName('Decimal(12, 2)') AS `price` FROM system.one
+WHERE throwIf(dummy = 0, 'tidemark: public.composite is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
+COMMENT 'tidemark: view of public.composite';
+
 -- insert_changes
 INSERT INTO `shop_tidemark`.`composite_changes`(`id`, `day`, `price`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`);
 

@@ -120,6 +120,19 @@ FROM
 WHERE `_outlived` = 1
 COMMENT 'tidemark: view of public.evolved';
 
+-- hold_view
+CREATE OR REPLACE VIEW `shop`.`evolved`
+(
+    `number` Int64,
+    `created_at` DateTime64(6, 'UTC'),
+    `price` Decimal(12, 2)
+)
+SQL SECURITY INVOKER
+AS
+SELECT defaultValueOfTypeName('Int64') AS `number`, defaultValueOfTypeName('DateTime64(6, \'UTC\')') AS `created_at`, defaultValueOfTypeName('Decimal(12, 2)') AS `price` FROM system.one
+WHERE throwIf(dummy = 0, 'tidemark: public.evolved is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
+COMMENT 'tidemark: view of public.evolved';
+
 -- insert_changes
 INSERT INTO `shop_tidemark`.`evolved_changes`(`id`, `created_at`, `price_2`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`);
 

@@ -139,6 +139,19 @@ FROM
 WHERE `_outlived` = 1
 COMMENT 'tidemark: view of public.kept';
 
+-- hold_view
+CREATE OR REPLACE VIEW `shop`.`kept`
+(
+    `id` Int64,
+    `created_at` DateTime64(6, 'UTC'),
+    `no\x60te\x27\x5c` Nullable(String)
+)
+SQL SECURITY INVOKER
+AS
+SELECT defaultValueOfTypeName('Int64') AS `id`, defaultValueOfTypeName('DateTime64(6, \'UTC\')') AS `created_at`, defaultValueOfTypeName('Nullable(String)') AS `no\x60te\x27\x5c` FROM system.one
+WHERE throwIf(dummy = 0, 'tidemark: public.kept is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
+COMMENT 'tidemark: view of public.kept';
+
 -- insert_changes
 INSERT INTO `shop_tidemark`.`kept_changes`(`id`, `created_at`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`);
 

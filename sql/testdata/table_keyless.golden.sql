@@ -117,6 +117,18 @@ FROM
 WHERE `_outlived` = 1
 COMMENT 'tidemark: view of public.keyless';
 
+-- hold_view
+CREATE OR REPLACE VIEW `shop`.`keyless`
+(
+    `price` Decimal(12, 2),
+    `mtime` Nullable(DateTime64(6, 'America/New_York'))
+)
+SQL SECURITY INVOKER
+AS
+SELECT defaultValueOfTypeName('Decimal(12, 2)') AS `price`, defaultValueOfTypeName('Nullable(DateTime64(6, \'America/New_York\'))') AS `mtime` FROM system.one
+WHERE throwIf(dummy = 0, 'tidemark: public.keyless is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
+COMMENT 'tidemark: view of public.keyless';
+
 -- insert_changes
 INSERT INTO `shop_tidemark`.`keyless_changes`(`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`);
 

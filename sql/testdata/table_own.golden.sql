@@ -120,6 +120,19 @@ FROM
 WHERE `___outlived` = 1
 COMMENT 'tidemark: view of public.own';
 
+-- hold_view
+CREATE OR REPLACE VIEW `shop`.`own`
+(
+    `_chunk` Int64,
+    `__source_7` Nullable(Int64),
+    `created_at` DateTime64(6, 'UTC')
+)
+SQL SECURITY INVOKER
+AS
+SELECT defaultValueOfTypeName('Int64') AS `_chunk`, defaultValueOfTypeName('Nullable(Int64)') AS `__source_7`, defaultValueOfTypeName('DateTime64(6, \'UTC\')') AS `created_at` FROM system.one
+WHERE throwIf(dummy = 0, 'tidemark: public.own is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
+COMMENT 'tidemark: view of public.own';
+
 -- insert_changes
 INSERT INTO `shop_tidemark`.`own_changes`(`_chunk`, `__source_7`, `created_at`, `___chunk`, `___lsn`, `___ordinal`, `___insert`, `___live`, `___op`, `___time`);
 

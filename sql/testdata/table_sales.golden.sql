@@ -126,6 +126,20 @@ FROM
 WHERE `_outlived` = 1
 COMMENT 'tidemark: view of public.sales';
 
+-- hold_view
+CREATE OR REPLACE VIEW `shop`.`sales`
+(
+    `id` Int64,
+    `created_at` DateTime64(6, 'UTC'),
+    `price` Decimal(12, 2),
+    `no\x60te\x27\x5c` Nullable(String)
+)
+SQL SECURITY INVOKER
+AS
+SELECT defaultValueOfTypeName('Int64') AS `id`, defaultValueOfTypeName('DateTime64(6, \'UTC\')') AS `created_at`, defaultValueOfTypeName('Decimal(12, 2)') AS `price`, defaultValueOfTypeName('Nullable(String)') AS `no\x60te\x27\x5c` FROM system.one
+WHERE throwIf(dummy = 0, 'tidemark: public.sales is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
+COMMENT 'tidemark: view of public.sales';
+
 -- insert_changes
 INSERT INTO `shop_tidemark`.`sales_changes`(`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`);
 

@@ -110,6 +110,18 @@ FROM
 WHERE `_outlived` = 1
 COMMENT 'tidemark: view of we`ird.stores';
 
+-- hold_view
+CREATE OR REPLACE VIEW `shop`.`stores`
+(
+    `id` Int64,
+    `no\x60te\x27\x5c` Nullable(String)
+)
+SQL SECURITY INVOKER
+AS
+SELECT defaultValueOfTypeName('Int64') AS `id`, defaultValueOfTypeName('Nullable(String)') AS `no\x60te\x27\x5c` FROM system.one
+WHERE throwIf(dummy = 0, 'tidemark: we`ird.stores is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
+COMMENT 'tidemark: view of we`ird.stores';
+
 -- insert_changes
 INSERT INTO `shop_tidemark`.`stores_changes`(`id`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`);
 
