@@ -16,25 +16,20 @@ import (
 func TestCommitClock(t *testing.T) {
 	t.Parallel()
 	r := newAuditRig(t, lateTables("history")...)
-	server, err := url.Parse(r.SourceDSN())
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := rig.NewPostgresProxy(t, server.Host)
-	text := strings.ReplaceAll(read(t, r.config("tick: 100ms\nrt_window: 2s\nsplit_step: 1s\nschedule: {roll: \"@every 1s\"}")), server.Host, p.Addr())
-	process := r.Spawn(write(t, text))
+	p, file := r.clockProxy("tick: 100ms\nrt_window: 2s\nsplit_step: 1s\nschedule: {roll: \"@every 1s\"}")
+	process := r.Spawn(file)
 	r.await()
 	w := r.startStubborn(seed(t))
 	w.begin("INSERT INTO history VALUES (1000000 + {v}, now(), {v}, 'new', 0, 'open') ON CONFLICT DO NOTHING")
 	for _, jump := range []time.Duration{0, time.Hour, -time.Hour, 0} {
-		p.ShiftCommits(jump)
+		p.SetClock(func(is time.Time) time.Time { return is.Add(jump) })
 		r.moves(2)
 	}
 	w.stop()
 	r.compare()
 	r.checkMarks("", 0)
 	var ahead, jumped uint64
-	err = r.CH.QueryRow(t.Context(), fmt.Sprintf(`
+	err := r.CH.QueryRow(t.Context(), fmt.Sprintf(`
 		SELECT countIf(tables['history'].split > written_at - INTERVAL 2 SECOND), countIf(commit_time > written_at + INTERVAL 50 MINUTE)
 		FROM (SELECT * FROM %[1]s.split_date UNION ALL SELECT * FROM %[1]s_tidemark.split_date_log)
 		WHERE mapContains(tables, 'history')`, r.Name)).Scan(&ahead, &jumped)
@@ -44,6 +39,17 @@ func TestCommitClock(t *testing.T) {
 	if code := process.Terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// clockProxy lies between PostgreSQL and the bridge of the returned configuration.
+func (r *auditRig) clockProxy(settings string) (*rig.Proxy, string) {
+	r.t.Helper()
+	server, err := url.Parse(r.SourceDSN())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	p := rig.NewPostgresProxy(r.t, server.Host)
+	return p, write(r.t, strings.ReplaceAll(read(r.t, r.config(settings)), server.Host, p.Addr()))
 }
 
 // moves waits until the split date of history has moved that often.

@@ -23,7 +23,7 @@ type Proxy struct {
 	frozen chan struct{} // closed when data flow again; nil while they do
 	delay  time.Duration
 	mute   bool
-	shift  time.Duration
+	clock  func(time.Time) time.Time // of commits; nil for PostgreSQL's own
 }
 
 // pair is a connection of a client and the proxy's own to the server.
@@ -49,7 +49,7 @@ func NewProxy(t testing.TB, target string) *Proxy {
 	return p
 }
 
-// NewPostgresProxy is a proxy in front of a PostgreSQL, whose commit clock it can shift.
+// NewPostgresProxy is a proxy in front of a PostgreSQL, whose commit clock it can change.
 func NewPostgresProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	p := NewProxy(t, target)
@@ -57,17 +57,18 @@ func NewPostgresProxy(t testing.TB, target string) *Proxy {
 	return p
 }
 
-func (p *Proxy) shifted() time.Duration {
+func (p *Proxy) commitClock() func(time.Time) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.shift
+	return p.clock
 }
 
 // commits finds the commit times in the messages of one replication stream of pgoutput.
 type commits struct{ rest []byte }
 
-// shift takes what arrived and returns the messages that are whole by now, with their commit times shifted.
-func (c *commits) shift(data []byte, d time.Duration) []byte {
+// change takes what arrived and returns the messages that are whole by now, with the commit times that a clock makes of
+// theirs.
+func (c *commits) change(data []byte, clock func(time.Time) time.Time) []byte {
 	c.rest = append(c.rest, data...)
 	whole := 0
 	for len(c.rest)-whole >= 5 {
@@ -75,7 +76,7 @@ func (c *commits) shift(data []byte, d time.Duration) []byte {
 		if len(c.rest)-whole < size {
 			break
 		}
-		shiftCommit(c.rest[whole:whole+size], d)
+		changeCommit(c.rest[whole:whole+size], clock)
 		whole += size
 	}
 	out := c.rest[:whole:whole]
@@ -83,10 +84,10 @@ func (c *commits) shift(data []byte, d time.Duration) []byte {
 	return out
 }
 
-// shiftCommit changes the time in Begin and Commit, which lie in XLogData within CopyData.
-func shiftCommit(message []byte, d time.Duration) {
+// changeCommit changes the time in Begin and Commit, which lie in XLogData within CopyData.
+func changeCommit(message []byte, clock func(time.Time) time.Time) {
 	const header = 5 + 1 + 3*8 // of CopyData, and of XLogData
-	if message[0] != 'd' || len(message) <= header || message[5] != 'w' {
+	if clock == nil || message[0] != 'd' || len(message) <= header || message[5] != 'w' {
 		return
 	}
 	at := header + 1 + 8 // Begin: LSN, time
@@ -97,8 +98,11 @@ func shiftCommit(message []byte, d time.Duration) {
 	default:
 		return
 	}
-	be.BigEndian.PutUint64(message[at:], be.BigEndian.Uint64(message[at:])+uint64(d.Microseconds()))
+	is := postgresEpoch.Add(time.Duration(be.BigEndian.Uint64(message[at:])) * time.Microsecond)
+	be.BigEndian.PutUint64(message[at:], uint64(clock(is).Sub(postgresEpoch).Microseconds()))
 }
+
+var postgresEpoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Addr is where the proxy listens.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
@@ -156,11 +160,11 @@ func (p *Proxy) Mute(on bool) {
 	p.mute = on
 }
 
-// ShiftCommits lets PostgreSQL's commit clock go ahead by d, as the replication stream shows it.
-func (p *Proxy) ShiftCommits(d time.Duration) {
+// SetClock makes another time of each commit's, as the replication stream shows it.
+func (p *Proxy) SetClock(clock func(time.Time) time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.shift = d
+	p.clock = clock
 }
 
 func (p *Proxy) all() (out []*pair) {
@@ -211,7 +215,7 @@ func (p *Proxy) copy(c *pair, to, from *net.TCPConn, answers bool) {
 		if n > 0 && p.pass(answers) {
 			out := buffer[:n]
 			if p.commits && answers {
-				out = commits.shift(out, p.shifted())
+				out = commits.change(out, p.commitClock())
 			}
 			_, err = to.Write(out)
 		} else if n > 0 {
