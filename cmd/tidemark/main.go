@@ -10,12 +10,22 @@ package main
 import (
 	"context"
 	"os"
+	"runtime/debug"
 	_ "time/tzdata" // the machine may have no time zones of its own
 
 	"github.com/mattn/go-isatty"
 )
 
-func main() { os.Exit(run()) }
+func main() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
+	os.Exit(run())
+}
+
+// memoryLimit, in bytes, is when the garbage collector begins to hurry: rather that than twice what is needed. GOMEMLIMIT
+// sets another one.
+const memoryLimit = 256 << 20
 
 // run is the one place where errors are printed and exit codes are chosen.
 func run() int {

@@ -16,7 +16,7 @@ const (
 // TestBacklog has a bridge come back to what was committed in eight hours, a transaction a minute. It catches up in bounded
 // memory, rolls as it goes, and every read sees one commit. The soak has more rows.
 func TestBacklog(t *testing.T) {
-	t.Setenv("GOMEMLIMIT", softMemory)
+	t.Parallel()
 	perMinute := 20
 	if soakMinutes(t) > 0 {
 		perMinute = 2000

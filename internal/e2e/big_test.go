@@ -17,7 +17,6 @@ const (
 // TestBigTransactions writes transactions larger than the bridge's memory: one of many rows, the same rolled back, and one
 // of ten thousand subtransactions, half of them rolled back.
 func TestBigTransactions(t *testing.T) {
-	t.Setenv("GOMEMLIMIT", softMemory)
 	n := bigRows
 	if soakMinutes(t) > 0 {
 		n = fullBigRows
