@@ -30,7 +30,7 @@ unit:
 	go test -race -p 2 -timeout $(TIMEOUT) -skip '$(LONG)' ./...
 
 # What takes minutes each. With the rest it would be more than an hour on two cores.
-LONG = ^Test(Faults|SchemaCrash|Partitions|StoppedClickHouse|Stalls|Standby|Identities|Names|Model|SourceLost|Aggregates|Bench)$$
+LONG = ^Test(Faults|Soak|SchemaCrash|Partitions|StoppedClickHouse|Stalls|Standby|Identities|Names|Model|SourceLost|Aggregates|Bench)$$
 long:
 	go test -race -timeout 90m -run '$(LONG)' ./internal/e2e ./internal/bench
 

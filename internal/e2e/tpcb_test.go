@@ -131,16 +131,19 @@ func duration(t *testing.T) int {
 func TestTPCB(t *testing.T) {
 	for _, v := range []struct {
 		name   string
-		scale  int
 		zone   string
 		resync string
 		o      bridge.Options
 	}{
-		{"UTC", 10, "UTC", "@hourly", bridge.Options{}},
-		{"America/New_York with jobs, invariants checked", 1, "America/New_York", "@every 3s", bridge.Options{CheckInvariants: true}},
+		{"UTC", "UTC", "@hourly", bridge.Options{}},
+		{"America/New_York with jobs, invariants checked", "America/New_York", "@every 3s", bridge.Options{CheckInvariants: true}},
 	} {
 		t.Run(v.name, func(t *testing.T) {
-			b := newTPCB(t, v.scale, v.zone)
+			scale := 1
+			if duration(t) >= full {
+				scale = 10
+			}
+			b := newTPCB(t, scale, v.zone)
 			running := b.run("rt_window: 5s\nsplit_step: 1s\ntick: 1s\nschedule: {roll: \"@every 1s\", resync: \""+v.resync+"\"}", v.o)
 			l := newLedger(b.rows())
 			stopJobs := func() {}
