@@ -178,6 +178,10 @@ func (m Mark) nextAggregates(s AggregateStep, tables map[string]Table) (map[stri
 	}
 	for name, a := range next {
 		t, ok := tables[a.Table]
+		if _, was := m.Aggregates[name]; !ok && was { // it goes with its table
+			delete(next, name)
+			continue
+		}
 		if !ok {
 			return nil, violation("aggregate %s is of table %s, which is not in the mark", name, a.Table)
 		}

@@ -113,13 +113,13 @@ func TestMergedStates(t *testing.T) {
 
 func TestAggregateOfNoTable(t *testing.T) {
 	m := aggregated(t)
-	if _, err := m.Next(Step{Remove: []string{"sales"}}); !errors.Is(err, ErrInvariant) {
-		t.Errorf("an aggregate of a table that is gone: %v", err)
-	}
-	step := Step{Remove: []string{"sales"}}
-	step.Aggregates.Remove = []string{"daily"}
-	next, err := m.Next(step)
+	next, err := m.Next(Step{Remove: []string{"sales"}})
 	if err != nil || len(next.Aggregates) != 0 {
-		t.Errorf("%v, %v", next.Aggregates, err)
+		t.Errorf("an aggregate does not go with its table: %v, %v", next.Aggregates, err)
+	}
+	step := Step{}
+	step.Aggregates.Add = map[string]Aggregate{"weekly": {Table: "sales", Definition: "w"}}
+	if _, err := next.Next(step); !errors.Is(err, ErrInvariant) {
+		t.Errorf("an aggregate of a table that is not there: %v", err)
 	}
 }

@@ -183,6 +183,14 @@ func (s *session) dropAggregates(ctx context.Context, declared map[string]*sql.A
 			ours[names.Internals()+"."+a.RegionName(r)] = true
 		}
 	}
+	for _, u := range s.unfit { // they are held: their views stay, and answer with an error
+		for _, c := range u.table.Aggregates {
+			ours[string(names)+"."+c.Name] = true
+			for _, r := range sql.AggregateRegions() {
+				ours[names.Internals()+"."+sql.AggregateTable(c.Name, r)] = true
+			}
+		}
+	}
 	var drop []sql.Statement
 	err := s.db.Query(ctx, names.ListAggregates(), listAggregates(names), func(r warehouse.Rows) error {
 		var database, name string

@@ -152,15 +152,13 @@ func bridgeRuns(ctx context.Context, cfg *config.Config) bool {
 
 func (f *findings) tables(ctx context.Context, cfg *config.Config) {
 	plans, err := Plans(ctx, cfg)
-	if err == nil {
-		f.aggregates(ctx, cfg, plans)
+	if err != nil && !errors.Is(err, cdc.ErrNoPublication) { // that was said before
+		f.fail("tables", err)
 	}
-	if err != nil {
-		if !errors.Is(err, cdc.ErrNoPublication) { // said before
-			f.fail("tables", err)
-		}
+	if len(plans) == 0 {
 		return
 	}
+	f.aggregates(ctx, cfg, plans)
 	for _, p := range plans {
 		f.table(ctx, p)
 		f.children(cfg, p)

@@ -121,7 +121,7 @@ func (b *Bridge) open(ctx context.Context) (*session, error) {
 	err := inOrder(ctx, s.connect, s.takeLock)
 	if err == nil {
 		err = s.guarded(ctx, func(ctx context.Context) error {
-			return inOrder(ctx, s.preflight, s.identify, s.plan, s.create, s.claim, s.createTables, s.collectGarbage, s.resumeLoads, s.readPartitions, s.selfCheck, s.showProofs, s.openStream)
+			return inOrder(ctx, s.openCatalog, s.preflight, s.identify, s.plan, s.create, s.claim, s.createTables, s.collectGarbage, s.resumeLoads, s.readPartitions, s.selfCheck, s.showProofs, s.openStream)
 		})
 	}
 	if err != nil {
@@ -335,7 +335,7 @@ func (s *session) plan(ctx context.Context) error {
 	return nil
 }
 
-// Plans reads the catalogue and joins it with the configuration.
+// Plans reads the catalogue and joins it with the configuration. Beside an error about some tables it returns the others.
 func Plans(ctx context.Context, cfg *config.Config) ([]plan, error) {
 	conn, err := cdc.Connect(ctx, SourceConfig(cfg))
 	if err != nil {
@@ -346,11 +346,11 @@ func Plans(ctx context.Context, cfg *config.Config) ([]plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plans, err := planTables(cfg, catalog)
-	if err != nil {
+	plans, faults := planTables(cfg, catalog)
+	if err := describePlans(ctx, conn, cfg, plans); err != nil {
 		return nil, err
 	}
-	return plans, describePlans(ctx, conn, cfg, plans)
+	return plans, faults
 }
 
 // describePlans adds what PostgreSQL says of tables besides their columns: their partitions, and whether they can be read by

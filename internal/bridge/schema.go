@@ -351,7 +351,7 @@ func (s *session) reload(ctx context.Context, t *table, why error) error {
 
 // keepsAlone stops the bridge before a table is given up of which ClickHouse may have rows that PostgreSQL no longer has.
 func keepsAlone(table string, why error) error {
-	return fault.New("put the definition back; or copy the old rows out of its view, set `deletes: apply` for the table and start again, which loads it as PostgreSQL has it",
+	return fault.New("copy the old rows out of its view, set `deletes: apply` for the table and start again, which loads it as PostgreSQL has it; or, if the configuration names what is no longer there, correct it",
 		"table %s keeps rows that PostgreSQL has deleted, and would lose them: %w: %w", table, why, errRefused)
 }
 
@@ -364,23 +364,27 @@ func (s *session) concern(e *cdc.TableError) {
 	}
 }
 
+// openCatalog opens the session in which the catalogue is read, and takes its digest before anything else looks at it: what
+// changes while this session begins is then seen by the first tick.
+func (s *session) openCatalog(ctx context.Context) (err error) {
+	if s.catalog, err = cdc.Connect(ctx, s.source); err != nil {
+		return err
+	}
+	if _, err := s.catalog.Exec(ctx, "SET lock_timeout = '2s'"); err != nil {
+		return fmt.Errorf("bound the wait for locks: %w", err)
+	}
+	if state, err := cdc.ReadCatalogState(ctx, s.catalog, s.source.Publication, tableNames(s.cfg)); err == nil { // else preflight says why
+		s.planned = state.Digest
+	}
+	return nil
+}
+
 // plans joins the configuration with the columns that the newest mark names, or else with the catalogue. Once there is a
 // mark, a table that cannot be planned is held, and the others go on.
 func (s *session) plans(ctx context.Context) (plans []plan, err error) {
 	if s.mark.Epoch == 0 && len(s.unfit) > 0 {
 		return nil, faultsOf(s.unfit)
 	}
-	if s.catalog, err = cdc.Connect(ctx, s.source); err != nil {
-		return nil, err
-	}
-	if _, err := s.catalog.Exec(ctx, "SET lock_timeout = '2s'"); err != nil {
-		return nil, fmt.Errorf("bound the wait for locks: %w", err)
-	}
-	state, err := cdc.ReadCatalogState(ctx, s.catalog, s.source.Publication, tableNames(s.cfg))
-	if err != nil {
-		return nil, err
-	}
-	s.planned = state.Digest
 	catalog, err := cdc.ReadCatalog(ctx, s.catalog, s.source.Publication)
 	if err != nil {
 		return nil, err
@@ -438,9 +442,10 @@ func (s *session) planAggregates(ctx context.Context, plans []plan) ([]plan, err
 func (s *session) holdUnfit(ctx context.Context) error {
 	step := splitdate.Step{LSN: s.mark.LSN, CommitTime: s.mark.CommitTime}
 	for _, u := range s.unfit {
-		s.log.Error().Err(u.err).Str("table", u.table.Name.String()).Str("kind", kindOf(u.err)).Str("try", fault.Try(u.err)).
-			Msg("the table is held: queries of it fail until this is resolved; the others go on")
-		s.seen.Held(kindOf(u.err), u.table.Name.String(), u.err)
+		if s.seen.Held(kindOf(u.err), u.table.Name.String(), u.err) {
+			s.log.Error().Err(u.err).Str("table", u.table.Name.String()).Str("kind", kindOf(u.err)).Str("try", fault.Try(u.err)).
+				Msg("the table is held: queries of it fail until this is resolved; the others go on")
+		}
 		name := ViewName(u.table.Name.Schema, u.table.Name.Name)
 		_, live := s.mark.Tables[name]
 		if live && u.table.KeepOlderThan > 0 {

@@ -184,10 +184,21 @@ func subcolumns(found cdc.Table, columns []sql.Column) (faults []error) {
 // unknownColumns looks for the columns that the configuration names.
 func unknownColumns(t *config.Table, found cdc.Table) (faults []error) {
 	published := found.ColumnNames()
-	for _, name := range slices.Concat(t.Columns.Exclude, t.OrderBy, slices.Sorted(maps.Keys(t.Columns.Types)),
-		slices.Sorted(maps.Keys(t.Columns.OutOfRange)), slices.Sorted(maps.Keys(t.Columns.Codecs))) {
-		if !slices.Contains(published, name) {
-			faults = append(faults, fault.New("check the name; PostgreSQL folds unquoted names to lower case", "table %s has no published column %q", found.FullName(), name))
+	for _, named := range []struct {
+		key     string
+		columns []string
+	}{
+		{"columns.exclude", t.Columns.Exclude},
+		{"order_by", t.OrderBy},
+		{"columns.types", slices.Sorted(maps.Keys(t.Columns.Types))},
+		{"columns.out_of_range", slices.Sorted(maps.Keys(t.Columns.OutOfRange))},
+		{"columns.codecs", slices.Sorted(maps.Keys(t.Columns.Codecs))},
+	} {
+		for _, name := range named.columns {
+			if !slices.Contains(published, name) {
+				faults = append(faults, fault.New("name one of "+strings.Join(published, ", ")+"; a running bridge takes the file on SIGHUP",
+					"tables.%s.%s: table %[1]s has no published column %[3]q", found.FullName(), named.key, name))
+			}
 		}
 	}
 	return faults

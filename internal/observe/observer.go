@@ -118,8 +118,17 @@ func (o *Observer) Ended() {
 // Failed counts an error that ended a session, and keeps it for the page. Errors that repeat are one failure.
 func (o *Observer) Failed(kind string, err error) { o.fail(kind, "", err) }
 
-// Held counts an error that holds a table, and keeps it until a mark holds the table again.
-func (o *Observer) Held(kind, table string, err error) { o.fail(kind, table, err) }
+// Held counts an error that holds a table, and keeps it until a mark holds the table again. It reports whether that is news.
+func (o *Observer) Held(kind, table string, err error) (news bool) {
+	o.mu.Lock()
+	known, held := o.held[table]
+	o.mu.Unlock()
+	if held && known.Kind == kind && known.Error == config.RedactText(err.Error()) {
+		return false
+	}
+	o.fail(kind, table, err)
+	return true
+}
 
 func (o *Observer) fail(kind, table string, err error) {
 	o.metrics.errors.WithLabelValues(kind).Inc()

@@ -40,6 +40,7 @@ func (r *Rig) Run(file string, o bridge.Options) *Bridge {
 		Bridge: bridge.New(cfg, zerolog.New(zerolog.NewTestWriter(r.t)).Level(zerolog.InfoLevel), o),
 		Config: cfg, cancel: cancel, done: make(chan error, 1), t: r.t,
 	}
+	r.ended.Store(nil)
 	go func() { // ends with Stop, which awaits it
 		err := b.Bridge.Run(ctx)
 		if err != nil {
