@@ -31,6 +31,7 @@ type Options struct {
 	Standby         bool // wait while another bridge holds the slot, and take over when it is gone
 	Hook            failpoint.Hook
 	NoLoads         bool                  // leave tables that no mark holds alone
+	Blind           bool                  // marks are made without a look at the catalogue, to see what that look is for
 	PiecePages      int64                 // of a load, in pages of PostgreSQL; 0: by the size of the table
 	Reloads         <-chan *config.Config // each ends the session; the next one works with it
 	Build           observe.Build         // of this binary, for the metrics
