@@ -80,6 +80,15 @@ func TestPage(t *testing.T) {
 	awaitText(t, r, page, ".failure.over", "disk is full")
 	awaitText(t, r, page, "#state", "running")
 
+	// A table that is held, and what to do about it.
+	execute(t, r, "ALTER TABLE stores RENAME TO away")
+	awaitText(t, r, page, "[data-table='public.stores'] .held", "Queries fail: table public.stores does not exist")
+	awaitText(t, r, page, "[data-table='public.stores']", "What to do: check the name")
+	awaitText(t, r, page, "#state", "held")
+	screenshots(t, page, "held")
+	execute(t, r, "ALTER TABLE away RENAME TO stores")
+	awaitText(t, r, page, "#state", "running")
+
 	for _, said := range page.Said() {
 		t.Errorf("the console says %s", said)
 	}
