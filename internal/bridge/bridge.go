@@ -158,6 +158,7 @@ func (b *Bridge) Verify(ctx context.Context, request Request) ([]Reread, error) 
 const (
 	firstBackoff = 500 * time.Millisecond
 	lastBackoff  = 15 * time.Second
+	awayBackoff  = 2 * time.Second // the last one while a server is away: asking costs nobody anything, unless it has no room
 )
 
 // maxFutile is how many sessions in a row may fail without a new position, for a reason that is not a server being out
@@ -217,7 +218,9 @@ func (b *Bridge) Run(ctx context.Context) error {
 			return nil
 		case <-time.After(backoff):
 		}
-		backoff = min(2*backoff, lastBackoff)
+		if backoff = min(2*backoff, lastBackoff); outOfReach(r.err) && !warehouse.IsStrained(r.err) {
+			backoff = min(backoff, awayBackoff)
+		}
 	}
 }
 
