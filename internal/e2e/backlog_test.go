@@ -42,7 +42,7 @@ func TestBacklog(t *testing.T) {
 		}
 		return back.Add(-time.Duration(float64(back.Sub(is)) / float64(wrote) * float64(outage)))
 	})
-	reader := r.startWitness()
+	reader := r.startWitness(time.Second)
 	process = r.Spawn(file)
 	r.await()
 	t.Logf("%d rows of %v in %v", backlogMinutes*perMinute, outage, time.Since(back).Round(time.Millisecond))

@@ -8,13 +8,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/jackc/pgx/v5/pgconn"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/tidemark-db/tidemark/internal/rig"
 )
@@ -35,99 +35,141 @@ var (
 	// foldPoints are reached when a resync is asked for, loadPoints by one from the source.
 	foldPoints = []string{"fold", "fold_masks", "keep_late"}
 	loadPoints = []string{"replace", "insert_verified"}
+	// slowPoints need many marks, or much data.
+	slowPoints = []string{"archive_marks", "merge_masks", "merge_states", "compact_changes", "drop_partitions"}
 	// otherPoints are those of uninstall, and of a table whose internals are made anew.
 	otherPoints = []string{"drop_table", "drop_internals", "drop_view", "hold_view"}
 )
 
-// What is written again and again until a bridge is held: a late change, an unchanged TOAST value of a late row, and a row
-// that settles soon lead to every statement but those of stimuli.
-const stimulus = `UPDATE history SET v = {v} WHERE id = 2000 + {v} % 500; UPDATE docs SET title = 'x{v}' WHERE id > 90;
+// What is written again and again until a bridge is held: a late change, and a row that settles soon, lead to every
+// statement but those of stimuli.
+const stimulus = `UPDATE history SET v = {v} WHERE id = 2000 + {v} % 400;
 	INSERT INTO history VALUES (1000000 + {v}, now() - interval '1 s', {v}, 'new', 0, 'open') ON CONFLICT DO NOTHING`
+
+// keepToast leaves TOAST values of late rows unchanged.
+const keepToast = "UPDATE history SET v = {v} WHERE id BETWEEN 2490 AND 2495"
 
 // addColumn adds a column every other second.
 const addColumn = `DO $$ BEGIN
 		EXECUTE format('ALTER TABLE history ADD COLUMN IF NOT EXISTS extra_%s int DEFAULT 1', (extract(epoch FROM now()) / 2)::int);
-	END $$; UPDATE history SET v = {v} WHERE id = 2000 + {v} % 500`
+	END $$; UPDATE history SET v = {v} WHERE id = 2000 + {v} % 400`
 
 var stimuli = map[string]string{
-	"add_columns":     addColumn,
-	"insert_shape":    addColumn,
-	"compact_changes": heavyDeeds[4].sql,                              // a transaction of several pieces
-	"archive_marks":   "SELECT pg_logical_emit_message(true, '', '')", // marks with a position alone, quickly
+	"add_columns":       addColumn,
+	"insert_shape":      addColumn,
+	"insert_unresolved": keepToast,
+	"resolve_unchanged": keepToast,
+	// A transaction of several pieces, one time in ten.
+	"compact_changes": `INSERT INTO history SELECT 100000 + g, now(), g, NULL, 0, 'open', repeat(md5(g::text), 640)
+			FROM generate_series(1, 1800 * ({v} % 10 = 0)::int) g;
+		DELETE FROM history WHERE id BETWEEN 100000 AND 200000`,
+	"archive_marks": "SELECT pg_logical_emit_message(true, '', '')", // marks with a position alone, quickly
 }
 
-// faultPoints lists every failpoint, before and after.
-func faultPoints(t *testing.T) (out []rig.Point) {
+// faultTables are those of a bridge that is to come by every failpoint: history with some TOAST values, a change feed and
+// an aggregate, and others.
+func faultTables(others []string) []audited {
+	tables := lateTables(append(others, "history")...)
+	h := &tables[0]
+	h.config = "{date_column: d, order_by: [status, id], change_feed: 1d, aggregates: {moods: {by: {status: status}, measures: {n: count(), total: sum(v)}}}}"
+	h.columns = append(h.columns, plainColumn("big"))
+	h.setup[0] += "; ALTER TABLE history ADD big text; ALTER TABLE history ALTER big SET STORAGE EXTERNAL"
+	h.setup = append(h.setup, "UPDATE history SET big = repeat(md5(id::text), 320) WHERE id BETWEEN 2481 AND 2500")
+	return tables
+}
+
+// faultStatements lists every failpoint, each to be played before and after. Those that take long come first, and those of
+// one kind, which take about as long, together.
+func faultStatements(t *testing.T) []string {
 	t.Helper()
-	names := append(rig.Failpoints(t, "../../sql"), postgresPoints...)
-	for _, name := range names {
-		if !slices.Contains(otherPoints, name) {
-			out = append(out, rig.Point{Statement: name}, rig.Point{Statement: name, After: true})
-		}
+	names := slices.DeleteFunc(append(rig.Failpoints(t, "../../sql"), postgresPoints...), func(name string) bool {
+		return slices.Contains(otherPoints, name)
+	})
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(kindOf(a), kindOf(b)) })
+	return names
+}
+
+func kindOf(statement string) int {
+	kinds := [][]string{slowPoints, firstPoints, loadPoints, foldPoints, startPoints}
+	if i := slices.IndexFunc(kinds, func(names []string) bool { return slices.Contains(names, statement) }); i >= 0 {
+		return i
 	}
-	// Those of one kind are held after about the same time.
-	slices.SortStableFunc(out, func(a, b rig.Point) int { return cmp.Compare(kindOfPoint(a), kindOfPoint(b)) })
-	return out
+	return len(kinds)
 }
 
-func kindOfPoint(p rig.Point) int {
-	return slices.IndexFunc([][]string{startPoints, firstPoints, foldPoints, loadPoints}, func(names []string) bool { return slices.Contains(names, p.Statement) })
-}
+// actors is how many bridges play at a time, each between databases of its own.
+const actors = 12
 
-// actors is how many bridges are held at a time: each at a point of its own when a server is killed under all of them.
-const actors = 6
-
-const faultSettings = "tick: 250ms\nrt_window: 4s\nsplit_step: 1s\nschedule: {roll: \"@every 1s\", resync: \"@every 24h\"}"
+const faultSettings = "tick: 500ms\nrt_window: 4s\nsplit_step: 1s\nschedule: {roll: \"@every 1s\", resync: \"@every 24h\"}"
 
 // TestFaults holds bridges at every failpoint, before and after, and there kills the bridge, ClickHouse or PostgreSQL
 // with SIGKILL, or pauses the bridge until a standby has overtaken it and then lets it go on. Readers go on all the while.
 func TestFaults(t *testing.T) {
-	s := ownServers(t)
-	points := faultPoints(t)
+	st := newStage(t, actors)
+	statements := faultStatements(t)
 	for _, f := range []struct {
 		name string
-		do   func(*stage, []*actor)
+		play func()
 	}{
-		{"kill the bridge", (*stage).killBridges},
-		{"kill ClickHouse", (*stage).killClickHouse},
-		{"kill PostgreSQL", (*stage).killPostgres},
-		{"overtake the bridge", (*stage).overtake},
+		{"kill the bridge", func() { st.oneByOne(statements, (*actor).crash) }},
+		{"overtake the bridge", func() { st.oneByOne(statements, (*actor).overtake) }},
+		{"kill ClickHouse", func() { st.together(statements, st.servers.ClickHouse) }},
+		{"kill PostgreSQL", func() { st.together(statements, st.servers.Postgres) }},
 	} {
 		t.Run(f.name, func(t *testing.T) {
-			st := newStage(t, s, actors)
-			for round := range slices.Chunk(points, actors) {
-				st.round(round, f.do)
-			}
-			st.end()
+			st.t = t
+			f.play()
+			st.compare()
 		})
 	}
+	st.t = t
+	st.end()
 }
 
 // stage is where actors play: they share the servers.
 type stage struct {
-	t       *testing.T
+	t       *testing.T // of the fault that is played now
+	whole   *testing.T // of all faults: that of the actors
 	servers *rig.Servers
 	actors  []*actor
 	seed    uint64
 
+	mu      sync.Mutex // guards what follows
 	crashes int
+	rows    int           // compared
 	longest time.Duration // from a fault to the mark that holds all that was committed before its end
 	slowest rig.Point
 }
 
-func newStage(t *testing.T, s *rig.Servers, n int) *stage {
+// newStage starts servers and n actors, whose tables are history and others.
+func newStage(t *testing.T, n int, others ...string) *stage {
 	t.Helper()
-	st := &stage{t: t, servers: s, seed: seed(t)}
-	for range n {
-		a := st.newActor()
+	st := &stage{t: t, whole: t, seed: seed(t), actors: make([]*actor, n)}
+	st.servers = ownServersWith(t, rig.Options{PostgresSettings: map[string]string{
+		"fsync":           "off", // the system does not crash: what a killed process wrote is there
+		"max_connections": strconv.Itoa(20 * n), "max_wal_senders": strconv.Itoa(5 * n), "max_replication_slots": strconv.Itoa(5 * n),
+	}})
+	st.each(n, func(i int) {
+		a := st.newActor(uint64(i), others)
 		a.spawn(rig.Point{})
-		st.actors = append(st.actors, a)
-	}
-	for _, a := range st.actors {
 		a.await()
-		a.reader = a.startWitness()
-	}
+		a.reader = a.startWitness(time.Duration(n) * readStep)
+		st.actors[i] = a
+	})
 	return st
+}
+
+// each does n things at once, and ends the test when one of them has failed: a FailNow ends only the goroutine of that one.
+func (st *stage) each(n int, do func(i int)) {
+	st.t.Helper()
+	var group sync.WaitGroup
+	for i := range n {
+		group.Go(func() { do(i) })
+	}
+	group.Wait()
+	if st.whole.Failed() {
+		st.t.FailNow()
+	}
 }
 
 // actor is a bridge with a database of its own, someone who writes there and someone who reads.
@@ -135,83 +177,162 @@ type actor struct {
 	*auditRig
 	stage  *stage
 	file   string
-	puppet *rig.Puppet
+	puppet *rig.Puppet // nil: the bridge is dead
 
-	starting bool // held at its first start, or at a later one
+	point    rig.Point // where it is held, or was last
+	starting bool      // held before it has worked
+	ended    bool
 
 	writer *stubborn
-	reader *witness
+	reader *witness // nil: it is there for the failpoints of a first start
 }
 
-func (st *stage) newActor() *actor {
+func (st *stage) newActor(n uint64, others []string) *actor {
 	st.t.Helper()
-	tables := lateTables("history", "docs", "parts")
-	tables[0].config = "{date_column: d, order_by: [status, id], change_feed: 1d, aggregates: {moods: {by: {status: status}, measures: {n: count(), total: sum(v)}}}}"
-	r := newAuditRigOn(st.t, st.servers, tables...)
+	r := newAuditRigOn(st.t, st.servers, faultTables(others)...)
 	a := &actor{auditRig: r, stage: st, file: r.config(faultSettings)}
-	a.writer = r.startStubborn(st.seed + uint64(len(st.actors)))
+	a.writer = r.startStubborn(st.seed + n)
 	return a
 }
 
 func (a *actor) spawn(at rig.Point) { a.puppet = a.SpawnPuppet(a.file, at, false) }
 
+// crash kills the bridge.
+func (a *actor) crash() {
+	if a.puppet != nil {
+		a.puppet.Kill()
+		a.puppet = nil
+	}
+}
+
 // holdPatience is generous: some points are reached once in several folds.
 const holdPatience = 5 * time.Minute
 
-// round holds each actor at a point, lets the fault do its worst, and waits until all are well again.
-func (st *stage) round(points []rig.Point, fault func(*stage, []*actor)) {
+// oneByOne has the actors play every statement, before and after, with a fault for each.
+func (st *stage) oneByOne(statements []string, fault func(*actor)) {
 	st.t.Helper()
-	var held []*actor
-	for i, at := range points {
-		a := st.actors[i]
-		a.starting = slices.Contains(startPoints, at.Statement)
-		switch {
-		case slices.Contains(firstPoints, at.Statement):
-			a = st.newActor()
-			a.starting = true
-			a.spawn(at)
-		case slices.Contains(startPoints, at.Statement):
-			a.puppet.Kill()
-			a.spawn(at)
-		default:
-			a.must(a.puppet.Arm(at))
-			sql, ok := stimuli[at.Statement]
-			if !ok {
-				sql = stimulus
+	left := make(chan string, len(statements))
+	for _, statement := range statements {
+		left <- statement
+	}
+	close(left)
+	st.each(len(st.actors), func(i int) {
+		for statement := range left {
+			var a *actor
+			for _, after := range []bool{false, true} {
+				a = st.cast(a, i, statement)
+				a.seize(rig.Point{Statement: statement, After: after})
+				began := time.Now()
+				fault(a)
+				a.recover(began)
 			}
-			a.writer.begin(sql)
 		}
-		held = append(held, a)
+	})
+}
+
+// killable is one of the two servers.
+type killable interface {
+	Kill() error
+	Start(ctx context.Context) error
+}
+
+// together has as many actors as there are play a statement each, before and after, with a server killed under all of
+// them at once.
+func (st *stage) together(statements []string, server killable) {
+	st.t.Helper()
+	for some := range slices.Chunk(statements, len(st.actors)) {
+		held := make([]*actor, len(some))
+		for _, after := range []bool{false, true} {
+			st.each(len(held), func(i int) {
+				held[i] = st.cast(held[i], i, some[i])
+				held[i].seize(rig.Point{Statement: some[i], After: after})
+			})
+			st.killUnder(held, server)
+		}
 	}
-	var group errgroup.Group
-	for i, a := range held {
-		group.Go(func() error {
-			defer a.writer.rest()
-			if err := a.awaitHeld(points[i]); err != nil {
-				return fmt.Errorf("%s: %w\n%s", points[i], err, a.Log())
-			}
-			return nil
-		})
-	}
-	st.must(group.Wait())
+}
+
+func (st *stage) killUnder(held []*actor, server killable) {
+	st.t.Helper()
 	began := time.Now()
-	fault(st, held)
+	st.must(server.Kill())
 	for _, a := range held {
-		a.writer.rest()
+		a.writer.begin("")
+		a.must(a.puppet.Go())
 	}
-	for i, a := range held {
+	st.must(server.Start(st.t.Context()))
+	st.t.Logf("the server is back after %v", time.Since(began).Round(time.Millisecond))
+	st.each(len(held), func(i int) {
+		if held[i].starting { // a first start ends with every error
+			held[i].crash()
+		}
+		held[i].recover(began)
+	})
+}
+
+// cast returns who plays a statement: a new actor where it is one of a first start, otherwise the one of that number.
+func (st *stage) cast(present *actor, i int, statement string) *actor {
+	switch {
+	case present != nil && !present.ended:
+		return present
+	case statement == "insert_partitions":
+		return st.newActor(0, []string{"parts"})
+	case slices.Contains(firstPoints, statement):
+		return st.newActor(0, nil)
+	default:
+		return st.actors[i]
+	}
+}
+
+// seize has the bridge go as far as the point, where it is held.
+func (a *actor) seize(at rig.Point) {
+	a.t.Helper()
+	a.point, a.starting = at, a.reader == nil || slices.Contains(startPoints, at.Statement)
+	if a.starting {
+		a.crash()
+		a.spawn(at)
+	} else {
+		a.must(a.puppet.Arm(at))
+		a.writer.begin(cmp.Or(stimuli[at.Statement], stimulus))
+	}
+	if err := a.awaitHeld(at); err != nil {
+		a.t.Fatalf("%s: %v\n%s", at, err, a.Log())
+	}
+	a.writer.rest()
+}
+
+// recover returns when the actor is well again after a fault: its views are those of now, and right. Where the bridge died
+// at its start, before a statement, it is the next start that has to cope with it: the one that is held after the statement.
+func (a *actor) recover(began time.Time) {
+	a.t.Helper()
+	a.writer.rest()
+	took := time.Duration(0)
+	between := a.starting && !a.point.After && a.puppet == nil && a.point.Statement != "create_slot" // it may be there by now
+	if !between {
+		if a.puppet == nil {
+			a.spawn(rig.Point{})
+		}
 		a.await()
-		st.t.Logf("%s: survived", points[i])
-		if _, err := a.read(st.t.Context(), a.CH, ""); err != nil {
-			st.t.Errorf("%s: %v", points[i], err)
+		took = time.Since(began)
+	}
+	if a.reader != nil || took > 0 { // the views are there
+		if _, err := a.read(a.t.Context(), a.CH, ""); err != nil {
+			a.t.Errorf("%s: %v", a.point, err)
 		}
-		st.crashes++
-		if took := time.Since(began); took > st.longest {
-			st.longest, st.slowest = took, points[i]
-		}
-		if !slices.Contains(st.actors, a) {
-			a.end()
-		}
+	}
+	a.t.Logf("%s: survived, well after %v", a.point, took.Round(time.Millisecond))
+	a.stage.survived(a.point, took)
+	if a.reader == nil && took > 0 {
+		a.end()
+	}
+}
+
+func (st *stage) survived(at rig.Point, took time.Duration) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.crashes++
+	if took > st.longest {
+		st.longest, st.slowest = took, at
 	}
 }
 
@@ -221,77 +342,38 @@ func (a *actor) awaitHeld(at rig.Point) error {
 	if !fromSource && !slices.Contains(foldPoints, at.Statement) {
 		return a.puppet.Await(holdPatience)
 	}
-	for range int(holdPatience / foldStep) {
+	for range int(holdPatience / resyncStep) {
 		if err := a.puppet.Resync(fromSource); err != nil {
 			return err
 		}
-		if err := a.puppet.Await(foldStep); !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err := a.puppet.Await(resyncStep); !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
 	}
 	return os.ErrDeadlineExceeded
 }
 
-// foldStep is the time between two folds, in which there has to come something to fold.
-const foldStep = time.Second
+// resyncStep is the time between two resyncs, in which there has to come something to fold.
+const resyncStep = 3 * time.Second
 
-func (st *stage) killBridges(held []*actor) {
-	for _, a := range held {
-		a.puppet.Kill()
-		a.spawn(rig.Point{})
+// overtake pauses the bridge, lets a standby take over and work, and then lets the paused one go on: what it was about
+// to do, or to hear the answer of, is done now. Its session is over when it asks for the lock again, or ends.
+func (a *actor) overtake() {
+	a.t.Helper()
+	a.must(a.puppet.Pause())
+	standby := a.SpawnPuppet(a.file, rig.Point{}, true)
+	a.endLock()
+	a.await()
+	a.writer.begin("")
+	a.must(a.puppet.Arm(rig.Point{Statement: "take_lock"}))
+	a.must(a.puppet.Resume())
+	a.must(a.puppet.Go())
+	if err := a.puppet.Await(holdPatience); errors.Is(err, os.ErrDeadlineExceeded) {
+		a.t.Errorf("%s: the overtaken bridge goes on: %v", a.point, err)
 	}
-}
-
-func (st *stage) killClickHouse(held []*actor) {
-	st.t.Helper()
-	st.must(st.servers.ClickHouse.Kill())
-	st.release(held)
-	st.must(st.servers.ClickHouse.Start(st.t.Context()))
-	st.restart(held)
-}
-
-func (st *stage) killPostgres(held []*actor) {
-	st.t.Helper()
-	st.must(st.servers.Postgres.Kill())
-	st.release(held)
-	st.must(st.servers.Postgres.Start(st.t.Context()))
-	st.restart(held)
-}
-
-// restart starts those bridges again that ended: a first start ends with every error. The others recover by themselves.
-func (st *stage) restart(held []*actor) {
-	st.t.Helper()
-	for _, a := range held {
-		if a.starting {
-			a.puppet.Kill()
-			a.spawn(rig.Point{})
-		}
-	}
-}
-
-// overtake pauses the bridges, lets standbys take over and work, and then lets the paused ones go on: what they were about
-// to do, or to hear the answer of, is done now. Their session is over when they ask for the lock again, or end.
-func (st *stage) overtake(held []*actor) {
-	st.t.Helper()
-	standbys := make([]*rig.Puppet, len(held))
-	for i, a := range held {
-		st.must(a.puppet.Pause())
-		standbys[i] = a.SpawnPuppet(a.file, rig.Point{}, true)
-		a.endLock()
-	}
-	for i, a := range held {
-		a.await()
-		a.writer.begin("")
-		st.must(a.puppet.Arm(rig.Point{Statement: "take_lock"}))
-		st.must(a.puppet.Resume())
-		st.must(a.puppet.Go())
-		if err := a.puppet.Await(holdPatience); errors.Is(err, os.ErrDeadlineExceeded) {
-			st.t.Errorf("an overtaken bridge goes on: %v", err)
-		}
-		a.writer.rest()
-		a.puppet.Kill()
-		a.puppet = standbys[i]
-	}
+	a.writer.rest()
+	a.puppet.Kill()
+	a.puppet = standby
 }
 
 // endLock ends the session that holds the lock, so that its lease need not run out.
@@ -300,14 +382,6 @@ func (a *actor) endLock() {
 	_, err := a.PG.Exec(a.t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_locks
 		WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
 	a.must(err)
-}
-
-func (st *stage) release(held []*actor) {
-	st.t.Helper()
-	for _, a := range held {
-		a.writer.begin("") // until round has the servers back
-		st.must(a.puppet.Go())
-	}
 }
 
 func (st *stage) must(err error) {
@@ -319,42 +393,58 @@ func (st *stage) must(err error) {
 
 func (a *actor) must(err error) {
 	a.t.Helper()
-	a.stage.must(err)
+	if err != nil {
+		a.t.Fatal(err)
+	}
 }
 
-// end compares what the actors have with PostgreSQL, row by row.
+// compare compares what the actors have with PostgreSQL, row by row.
+func (st *stage) compare() {
+	st.t.Helper()
+	st.each(len(st.actors), func(i int) { st.actors[i].compareAll() })
+}
+
+// compareAll compares and counts the rows of the actor.
+func (a *actor) compareAll() {
+	a.t.Helper()
+	a.compare()
+	rows := 0
+	for _, table := range a.tables {
+		var n int
+		a.must(a.PG.QueryRow(a.t.Context(), "SELECT count(*) FROM "+table.name).Scan(&n))
+		rows += n
+	}
+	a.stage.mu.Lock()
+	defer a.stage.mu.Unlock()
+	a.stage.rows += rows
+}
+
+// end compares a last time and says what the actors went through.
 func (st *stage) end() {
 	st.t.Helper()
-	reads, rows := 0, 0
+	reads := 0
+	st.each(len(st.actors), func(i int) { st.actors[i].end() })
 	for _, a := range st.actors {
-		rows += a.end()
 		reads += a.reader.reads
 	}
-	st.t.Logf("%d crashes survived, %d reads checked, %d rows compared", st.crashes, reads, rows)
+	st.t.Logf("%d crashes survived, %d reads checked, %d rows compared", st.crashes, reads, st.rows)
 	if st.longest > 0 {
 		st.t.Logf("longest recovery %v, %s", st.longest.Round(time.Millisecond), st.slowest)
 	}
 }
 
-// end stops the actor and returns how many rows it compared.
-func (a *actor) end() (rows int) {
+// end stops the actor.
+func (a *actor) end() {
 	a.t.Helper()
 	a.writer.stop()
-	a.compare()
+	a.compareAll()
 	if a.reader != nil {
 		a.reader.stop()
 	}
-	a.puppet.Kill()
-	for _, table := range a.tables {
-		var n int
-		if err := a.PG.QueryRow(a.t.Context(), "SELECT count(*) FROM "+table.name).Scan(&n); err != nil {
-			a.t.Error(err)
-		}
-		rows += n
-	}
+	a.crash()
 	a.checkMarks("", 0)
 	a.showLog()
-	return rows
+	a.ended = true
 }
 
 // stubborn writes when it is told to, whatever becomes of PostgreSQL.
@@ -370,7 +460,7 @@ type stubborn struct {
 }
 
 // stubbornStep is the time between two transactions.
-const stubbornStep = 50 * time.Millisecond
+const stubbornStep = 300 * time.Millisecond
 
 func (r *auditRig) startStubborn(seed uint64) *stubborn {
 	ctx, cancel := context.WithCancel(r.t.Context())
@@ -466,16 +556,16 @@ type witness struct {
 	faults []error
 }
 
-// witnessStep is the time between two reads.
-const witnessStep = time.Second
+// readStep is the time between two reads of all witnesses of a stage.
+const readStep = time.Second
 
-func (r *auditRig) startWitness() *witness {
+func (r *auditRig) startWitness(step time.Duration) *witness {
 	r.t.Helper()
 	ctx, cancel := context.WithCancel(r.t.Context())
 	w := &witness{rig: r, cancel: cancel}
 	conn := r.Reader(nil)
 	w.group.Go(func() { // ends with stop
-		ticker := time.NewTicker(witnessStep)
+		ticker := time.NewTicker(step)
 		defer ticker.Stop()
 		last := uint64(0)
 		for {

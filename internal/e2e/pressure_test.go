@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"github.com/tidemark-db/tidemark/internal/engine"
+	"github.com/tidemark-db/tidemark/internal/rig"
 )
 
 // TestNoRoom leaves ClickHouse without room of one kind. The last state goes on being served and PostgreSQL keeps what is
 // not in it; when there is room again, the bridge goes on by itself.
 func TestNoRoom(t *testing.T) {
 	settings := map[string]string{}
-	s := ownServersWith(t, settings)
+	s := ownServersWith(t, rig.Options{ClickHouseSettings: settings})
 	r := newAuditRigOn(t, s, lateTables("history", "stock")...)
 	p := r.Spawn(r.config("tick: 100ms"))
 	r.await()

@@ -28,7 +28,7 @@ func soakMinutes(t *testing.T) int {
 // TestSoak lets random faults come at random times while random transactions go on without a pause: one of the three
 // processes is killed, a server is paused, a bridge is overtaken.
 func TestSoak(t *testing.T) {
-	st := newStage(t, ownServers(t), 2)
+	st := newStage(t, 2, "docs", "parts")
 	chance := rand.New(rand.NewPCG(st.seed, 9))
 	for _, a := range st.actors {
 		a.writer.begin("")

@@ -62,13 +62,14 @@ func TestSourceLost(t *testing.T) {
 // ownServers are a pair of engines that the test may kill.
 func ownServers(t *testing.T) *rig.Servers {
 	t.Helper()
-	return ownServersWith(t, nil)
+	return ownServersWith(t, rig.Options{})
 }
 
-// ownServersWith are such with settings of ClickHouse.
-func ownServersWith(t *testing.T, settings map[string]string) *rig.Servers {
+// ownServersWith are such with options.
+func ownServersWith(t *testing.T, o rig.Options) *rig.Servers {
 	t.Helper()
-	s, err := rig.Start(t.Context(), rig.Options{PostgresVersion: "18", ClickHouseSettings: settings})
+	o.PostgresVersion = "18"
+	s, err := rig.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

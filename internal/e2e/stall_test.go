@@ -53,7 +53,7 @@ func TestStalls(t *testing.T) {
 	s := startStall(t)
 	w := s.startStubborn(seed(t))
 	w.begin(stimulus)
-	witness := s.startWitness()
+	witness := s.startWitness(time.Second)
 	for _, c := range []struct {
 		name string
 		do   func()
