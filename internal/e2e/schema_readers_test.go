@@ -105,7 +105,7 @@ func readWhileWritten(t *testing.T, r *rig.Rig, c schemaCase, write bool) (settl
 	})
 	if write {
 		work(writing, &writers, func(ctx context.Context) error {
-			_, err := r.PG.Exec(ctx, fmt.Sprintf("UPDATE %s SET at = now() - random() * interval '12 h' WHERE n BETWEEN 46 AND 60 AND random() < 0.3", c.name))
+			_, err := r.PG.Exec(ctx, fmt.Sprintf("BEGIN; LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE; UPDATE %[1]s SET at = now() - random() * interval '12 h' WHERE n BETWEEN 46 AND 60 AND random() < 0.3; COMMIT", c.name))
 			return err
 		})
 	}
