@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -234,27 +235,14 @@ func (b *aggregateBench) merge(ctx context.Context, a *sql.Aggregate) error {
 // for the sizes, one with the chunk added to its key.
 func (b *aggregateBench) byHand(ctx context.Context) error {
 	for _, c := range measured {
-		var keys, selected []string
-		for _, k := range c.By {
-			keys = append(keys, k.Name)
-			selected = append(selected, k.Expr+" AS "+k.Name)
+		keys, selected, where, err := handMade(c)
+		if err != nil {
+			return err
 		}
-		for _, m := range c.Measures {
-			call, err := sql.ParseCall(m.Expr)
-			if err != nil {
-				return fmt.Errorf("measure %s: %w", m.Name, err)
-			}
-			selected = append(selected, call.State()+" AS "+m.Name)
-		}
-		where := "1"
-		if c.Where != "" {
-			where = c.Where
-		}
-		key, list := strings.Join(keys, ", "), strings.Join(selected, ", ")
 		for _, text := range []string{
-			fmt.Sprintf("CREATE TABLE bench.hand_%s ENGINE = AggregatingMergeTree ORDER BY (%s) AS SELECT %s FROM bench.sales WHERE %s GROUP BY %[2]s", c.Name, key, list, where),
+			createHandMade(c.Name, keys, selected, where),
 			fmt.Sprintf("OPTIMIZE TABLE bench.hand_%s FINAL", c.Name),
-			fmt.Sprintf("CREATE TABLE bench.chunked_%s ENGINE = AggregatingMergeTree ORDER BY (%s, _chunk) AS SELECT %s, _chunk FROM bench_tidemark.sales_historic WHERE %s GROUP BY %[2]s, _chunk", c.Name, key, list, where),
+			fmt.Sprintf("CREATE TABLE bench.chunked_%s ENGINE = AggregatingMergeTree ORDER BY (%s, _chunk) AS SELECT %s, _chunk FROM bench_tidemark.sales_historic WHERE %s GROUP BY %[2]s, _chunk", c.Name, keys, selected, where),
 			fmt.Sprintf("OPTIMIZE TABLE bench.chunked_%s FINAL", c.Name),
 		} {
 			if err := b.db.Exec(ctx, sql.Statement{Name: "by hand", Text: text}, nil); err != nil {
@@ -263,6 +251,27 @@ func (b *aggregateBench) byHand(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// handMade returns the lists of an aggregate's statement without tidemark.
+func handMade(c config.Aggregate) (keys, selected, where string, err error) {
+	var names, list []string
+	for _, k := range c.By {
+		names = append(names, k.Name)
+		list = append(list, k.Expr+" AS "+k.Name)
+	}
+	for _, m := range c.Measures {
+		call, err := sql.ParseCall(m.Expr)
+		if err != nil {
+			return "", "", "", fmt.Errorf("measure %s: %w", m.Name, err)
+		}
+		list = append(list, call.State()+" AS "+m.Name)
+	}
+	return strings.Join(names, ", "), strings.Join(list, ", "), cmp.Or(c.Where, "1"), nil
+}
+
+func createHandMade(name, keys, selected, where string) string {
+	return fmt.Sprintf("CREATE TABLE bench.hand_%s ENGINE = AggregatingMergeTree ORDER BY (%s) AS SELECT %s FROM bench.sales WHERE %s GROUP BY %[2]s", name, keys, selected, where)
 }
 
 // question is a file of sql/aggregates: the texts for the view of the aggregate, for the table made by hand, and for the

@@ -56,6 +56,7 @@ type bed struct {
 	ch     driver.Conn
 	cfg    *config.Config
 	bridge *bridgeProcess // nil while none runs
+	listen string         // where every bridge has its status page
 
 	nextSale int // how many ids load has used
 }
@@ -155,11 +156,12 @@ func drain(ctx context.Context, conn driver.Conn, query string) error {
 
 // configure writes the bridge's configuration. Each pair of edits replaces a text of it.
 func (b *bed) configure(ctx context.Context, edits ...string) (file string, err error) {
-	address, err := freeAddress(ctx)
-	if err != nil {
-		return "", err
+	if b.listen == "" {
+		if b.listen, err = freeAddress(ctx); err != nil {
+			return "", err
+		}
 	}
-	plain := text("bridge.yaml", "source", b.source.DSN("postgres"), "target", b.target.DSN("bench"), "listen", address)
+	plain := text("bridge.yaml", "source", b.source.DSN("postgres"), "target", b.target.DSN("bench"), "listen", b.listen)
 	plain = strings.NewReplacer(edits...).Replace(plain)
 	file = filepath.Join(b.dir, "tidemark.yaml")
 	if err := os.WriteFile(file, []byte(strings.ReplaceAll(plain, "{aggregates}", "")), 0o600); err != nil {

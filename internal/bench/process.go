@@ -96,6 +96,18 @@ func (b *bed) runBridge(ctx context.Context, edits ...string) error {
 	return err
 }
 
+// reconfigure gives the running bridge another configuration and waits until it has taken it over.
+func (b *bed) reconfigure(ctx context.Context, edits ...string) error {
+	if _, err := b.configure(ctx, edits...); err != nil {
+		return err
+	}
+	if err := b.bridge.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		return fmt.Errorf("signal the bridge: %w", err)
+	}
+	_, err := b.caughtUp(ctx)
+	return err
+}
+
 func (p *bridgeProcess) ended() bool {
 	select {
 	case <-p.done:
