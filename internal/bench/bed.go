@@ -67,7 +67,7 @@ func newBed(ctx context.Context, r *run) (b *bed, err error) {
 	if b.dir, err = os.MkdirTemp("", "tidemark-bench-"); err != nil {
 		return b, fmt.Errorf("make folder: %w", err)
 	}
-	settings := map[string]string{"max_wal_size": "16GB", "checkpoint_timeout": "30min"}
+	settings := map[string]string{"max_wal_size": "16GB", "checkpoint_timeout": "30min", "wal_compression": "on"}
 	if b.source, err = engine.StartPostgres(ctx, engine.PostgresOptions{Settings: settings, Progress: os.Stderr}); err != nil {
 		return b, fmt.Errorf("start PostgreSQL: %w", err)
 	}
