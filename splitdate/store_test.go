@@ -9,10 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
 	"github.com/tidemark-db/tidemark/internal/engine"
 	"github.com/tidemark-db/tidemark/internal/failpoint"
 	"github.com/tidemark-db/tidemark/internal/warehouse"
 	"github.com/tidemark-db/tidemark/splitdate"
+	"github.com/tidemark-db/tidemark/sql"
 )
 
 // start starts a server with the tables of marks and returns how to connect to it.
@@ -177,5 +180,36 @@ func testCrowd(t *testing.T, connect func(failpoint.Hook) *warehouse.Conn, first
 	newest, _, err := splitdate.NewStore(connect(nil)).Newest(t.Context())
 	if err != nil || newest.Term < last {
 		t.Errorf("newest is %v, %v, but term %d was won", newest, err, last)
+	}
+}
+
+// TestClaimPassesSilentWriter claims while an older writer, as one that is paused, is in the midst of sending rows. The
+// claim does not wait for it: the rows still arrive when it goes on, and no mark lists them.
+func TestClaimPassesSilentWriter(t *testing.T) {
+	connect := start(t)
+	first := splitdate.Mark{Source: splitdate.Source{SystemID: "1", Database: "shop", Slot: "tidemark"}, LSN: 1, CommitTime: time.Unix(1, 0)}
+	silent := connect(nil)
+	if _, _, err := splitdate.NewStore(silent).Claim(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	if err := silent.Driver().Exec(t.Context(), "CREATE TABLE default.pieces (n UInt64) ENGINE = MergeTree ORDER BY n"); err != nil {
+		t.Fatal(err)
+	}
+	open, goOn, sent := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() { // ends with its insert
+		sent <- silent.Insert(t.Context(), sql.Statement{Name: "insert_changes", Text: "INSERT INTO default.pieces (n)"}, func(b driver.Batch) error {
+			close(open)
+			<-goOn
+			return b.Append(uint64(1))
+		})
+	}()
+	<-open
+	mark, _, err := splitdate.NewStore(connect(nil)).Claim(t.Context(), first)
+	close(goOn)
+	if err != nil || mark.Term != 2 {
+		t.Errorf("claimed term %d, %v", mark.Term, err)
+	}
+	if err := <-sent; err != nil {
+		t.Errorf("the claim waited until the older writer's insert had failed: %v", err)
 	}
 }

@@ -99,8 +99,9 @@ func (d Database) ListChunks() Statement { return d.render("list_chunks.sql") }
 // ours, both in µs since the epoch. Parameter: prefix of our query ids.
 func (d Database) OldestQuery() Statement { return d.render("oldest_query.sql") }
 
-// KillOlderTerms returns the statement that ends and awaits the statements of other writers. Parameters: prefix of all
-// our query ids, current prefix of this term's.
+// KillOlderTerms returns the statement that ends and awaits the statements of other writers, but for those whose rows come
+// from the writer: one that is paused would be waited for until ClickHouse's receive_timeout (300 s), and no mark is written
+// like this. Parameters: prefix of all our query ids, current prefix of this term's.
 func (d Database) KillOlderTerms() Statement { return d.render("kill_older_terms.sql") }
 
 // DropMarks returns the statement that drops partitions of split_date.

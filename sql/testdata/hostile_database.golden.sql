@@ -184,7 +184,7 @@ FROM system.processes
 WHERE NOT startsWith(`query_id`, {prefix:String});
 
 -- kill_older_terms
-KILL QUERY WHERE startsWith(`query_id`, {prefix:String}) AND NOT startsWith(`query_id`, {current:String}) SYNC;
+KILL QUERY WHERE startsWith(`query_id`, {prefix:String}) AND NOT startsWith(`query_id`, {current:String}) AND NOT endsWith(`query`, 'FORMAT Native') SYNC;
 
 -- drop_partitions
 ALTER TABLE `sh\x60op\x27\x5c`.`split_date` DROP PARTITION ID '0';
