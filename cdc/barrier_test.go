@@ -144,6 +144,29 @@ func TestCreationBlocked(t *testing.T) {
 	})
 }
 
+// A creation that is given up leaves alone the slot that another bridge has created meanwhile.
+func TestCreationOvertaken(t *testing.T) {
+	s := newSource(t, versions[0])
+	ctx, cancel := context.WithCancel(t.Context())
+	terminated := make(chan struct{})
+	cfg := s.cfg
+	cfg.Hook = func(_ context.Context, statement string, after bool) error {
+		switch {
+		case statement == "create_slot" && !after:
+			s.createSlot()
+			cancel()
+			<-terminated
+		case statement == "terminate" && after:
+			close(terminated)
+		}
+		return nil
+	}
+	if _, err := CreateSlot(ctx, cfg); !errors.Is(err, context.Canceled) {
+		t.Errorf("the creation was not given up: %v", err)
+	}
+	s.equal("slots", s.get("SELECT count(*)::text FROM pg_replication_slots WHERE slot_name = '"+s.cfg.Slot+"'"), "1")
+}
+
 // A creation that waits ends well when the transaction does.
 func TestCreationWaits(t *testing.T) {
 	s := newSource(t, versions[0])

@@ -37,9 +37,11 @@ func CreateSlot(ctx context.Context, cfg Config) (LSN, error) {
 	return pglogrepl.ParseLSN(result.ConsistentPoint)
 }
 
-type created struct {
+// creation is a CREATE_REPLICATION_SLOT under way; its result is valid once done is closed.
+type creation struct {
 	pglogrepl.CreateReplicationSlotResult
-	err error
+	err  error
+	done chan struct{}
 }
 
 // createSlot runs CREATE_REPLICATION_SLOT on conn until ctx ends, as the statement of that name. The command itself does not run under ctx: its
@@ -47,24 +49,23 @@ type created struct {
 func createSlot(ctx context.Context, cfg Config, conn *replConn, statement, name string, options pglogrepl.CreateReplicationSlotOptions) (pglogrepl.CreateReplicationSlotResult, error) {
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	done := make(chan created, 1)
+	c := &creation{done: make(chan struct{})}
 	go func() { // ends with the command, which abandon ends; this function waits for it
-		var c created
+		defer close(c.done)
 		c.err = cfg.Hook.Around(run, statement, func() (err error) {
 			c.CreateReplicationSlotResult, err = pglogrepl.CreateReplicationSlot(run, conn.PgConn, quoteName(name), "pgoutput", options)
 			return err
 		})
-		done <- c
 	}()
 	select {
-	case result := <-done:
-		return result.CreateReplicationSlotResult, createFault(name, result.err)
+	case <-c.done:
+		return c.CreateReplicationSlotResult, createFault(name, c.err)
 	case <-ctx.Done():
 	}
-	blockers, err := abandon(ctx, cfg, conn, name, done)
+	blockers, err := abandon(ctx, cfg, conn, name, c)
 	if err != nil {
 		cancel() // the server did not help: end it from this side
-		<-done
+		<-c.done
 	}
 	return pglogrepl.CreateReplicationSlotResult{}, blockedFault(ctx, name, blockers, err)
 }
@@ -96,8 +97,9 @@ func blockedFault(ctx context.Context, name string, blockers string, cleanup err
 }
 
 // abandon ends the walsender that waits in CREATE_REPLICATION_SLOT and makes sure that neither it nor the slot is
-// left. It returns what the walsender waited for.
-func abandon(ctx context.Context, cfg Config, waiting *replConn, name string, done <-chan created) (blockers string, err error) {
+// left. A slot of that name that somebody else created, as the bridge that has overtaken this one, stays. It returns what
+// the walsender waited for.
+func abandon(ctx context.Context, cfg Config, waiting *replConn, name string, c *creation) (blockers string, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	conn, err := Connect(ctx, cfg)
@@ -109,13 +111,21 @@ func abandon(ctx context.Context, cfg Config, waiting *replConn, name string, do
 	if err := conn.QueryRow(ctx, query("blockers"), pid).Scan(&blockers); err != nil {
 		return "", fmt.Errorf("find what blocks process %d: %w", pid, err)
 	}
+	var ours bool // a slot belongs to its walsender while it is being created
+	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1 AND active_pid = $2)", name, pid).Scan(&ours)
+	if err != nil {
+		return blockers, fmt.Errorf("find slot %q: %w", name, err)
+	}
 	if err := terminate(ctx, cfg, conn, pid); err != nil {
 		return blockers, err
 	}
 	select {
-	case <-done:
+	case <-c.done:
 	case <-ctx.Done():
 		return blockers, fmt.Errorf("end process %d: %w", pid, ctx.Err())
+	}
+	if !ours && c.err != nil {
+		return blockers, nil
 	}
 	return blockers, forget(ctx, cfg, conn, name, pid)
 }
