@@ -100,7 +100,7 @@ func kindOf(statement string) int {
 // actors is how many bridges play at a time, each between databases of its own.
 const actors = 12
 
-const faultSettings = "tick: 500ms\nrt_window: 4s\nsplit_step: 1s\nschedule: {roll: \"@every 1s\", resync: \"@every 24h\"}"
+const faultSettings = "tick: 1s\nrt_window: 4s\nsplit_step: 1s\nschedule: {roll: \"@every 2s\", resync: \"@every 24h\"}"
 
 // TestFaults holds bridges at every failpoint, before and after, and there kills the bridge, ClickHouse or PostgreSQL
 // with SIGKILL, or pauses the bridge until a standby has overtaken it and then lets it go on. Readers go on all the while.
