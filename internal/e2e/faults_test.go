@@ -46,8 +46,8 @@ var (
 const stimulus = `UPDATE history SET v = {v} WHERE id = 2000 + {v} % 400;
 	INSERT INTO history VALUES (1000000 + {v}, now() - interval '1 s', {v}, 'new', 0, 'open') ON CONFLICT DO NOTHING`
 
-// keepToast leaves TOAST values of late rows unchanged.
-const keepToast = "UPDATE history SET v = {v} WHERE id BETWEEN 2490 AND 2495"
+// sameLateRows changes the same late rows each time, and leaves their TOAST values as they are.
+const sameLateRows = "UPDATE history SET v = {v} WHERE id BETWEEN 2490 AND 2495"
 
 // addColumn adds a column every other second.
 const addColumn = `DO $$ BEGIN
@@ -57,8 +57,9 @@ const addColumn = `DO $$ BEGIN
 var stimuli = map[string]string{
 	"add_columns":       addColumn,
 	"insert_shape":      addColumn,
-	"insert_unresolved": keepToast,
-	"resolve_unchanged": keepToast,
+	"insert_unresolved": sameLateRows,
+	"resolve_unchanged": sameLateRows,
+	"keep_late":         sameLateRows, // rows that a fold has frozen
 	// A transaction of several pieces, one time in ten.
 	"compact_changes": `INSERT INTO history SELECT 100000 + g, now(), g, NULL, 0, 'open', repeat(md5(g::text), 640)
 			FROM generate_series(1, 1800 * ({v} % 10 = 0)::int) g;
@@ -261,6 +262,9 @@ func (st *stage) killUnder(held []*actor, server killable) {
 		a.must(a.puppet.Go())
 	}
 	st.must(server.Start(st.t.Context()))
+	for _, a := range slices.Concat(st.actors, held) {
+		a.PG.Reset() // its connections may have died with the server
+	}
 	st.t.Logf("the server is back after %v", time.Since(began).Round(time.Millisecond))
 	st.each(len(held), func(i int) {
 		if held[i].starting { // a first start ends with every error
