@@ -29,13 +29,12 @@ test: lint static unit faults
 unit:
 	go test -race -p 2 -timeout $(TIMEOUT) -skip '^TestFaults$$|$(LONG)' ./...
 
-# Every failpoint, before and after, with each of three kills, and overtaken by a standby: processes race here, and no race
-# detector sees that.
+# Every failpoint, before and after, with each of three kills: processes race here, and no race detector sees that.
 faults:
 	go test -timeout $(TIMEOUT) -run '^TestFaults$$' -count=1 -v ./internal/e2e
 
 # What takes minutes each. With the rest it would be more than an hour on two cores.
-LONG = ^Test(Soak|SchemaCrash|Partitions|StoppedClickHouse|Stalls|Standby|Identities|Names|Model|SourceLost|Aggregates|Bench)$$
+LONG = ^Test(Overtaken|Soak|SchemaCrash|Partitions|StoppedClickHouse|Stalls|Standby|Identities|Names|Model|SourceLost|Aggregates|Bench)$$
 long:
 	go test -race -timeout 90m -run '$(LONG)' ./internal/e2e ./internal/bench
 
