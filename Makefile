@@ -1,6 +1,7 @@
 # make demo    both engines, a shop with a live workload, the bridge (the README's first command)
-# make test    lint and the tests (the README's second command), with every failpoint and every kill
-# make long    the tests that take minutes each: stalls, standby, identities, names
+# make test    lint and the tests (the README's second command)
+# make faults  every failpoint, before and after, with kill -9 of the bridge and of both servers
+# make long    the tests that take minutes each: stalls, standby, identities, names, overtaken bridges
 # make soak    random faults and random histories for TIDEMARK_SOAK minutes (20)
 # make matrix  types, names, identities, late changes and loads on PostgreSQL 14, 16 and 17
 # make bench   what PERFORMANCE.md shows, side by side with peers and limits; PART="catch-up query" ARGS="-scale 0.01"
@@ -23,7 +24,7 @@ build:
 demo: build
 	bin/tidemark demo $(ARGS)
 
-test: lint static unit faults
+test: lint static unit
 
 # Two packages at a time: each starts engines of its own, and two cores are soon busy.
 unit:

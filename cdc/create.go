@@ -53,8 +53,17 @@ func createSlot(ctx context.Context, cfg Config, conn *replConn, statement, name
 	go func() { // ends with the command, which abandon ends; this function waits for it
 		defer close(c.done)
 		c.err = cfg.Hook.Around(run, statement, func() (err error) {
-			c.CreateReplicationSlotResult, err = pglogrepl.CreateReplicationSlot(run, conn.PgConn, quoteName(name), "pgoutput", options)
-			return err
+			for try := 1; ; try++ {
+				c.CreateReplicationSlotResult, err = pglogrepl.CreateReplicationSlot(run, conn.PgConn, quoteName(name), "pgoutput", options)
+				if sqlState(err) != snapshotTooLarge || try == mostCreations {
+					return err
+				}
+				select {
+				case <-run.Done():
+					return err
+				case <-time.After(100 * time.Millisecond):
+				}
+			}
 		})
 	}()
 	select {
@@ -69,6 +78,13 @@ func createSlot(ctx context.Context, cfg Config, conn *replConn, statement, name
 	}
 	return pglogrepl.CreateReplicationSlotResult{}, blockedFault(ctx, name, blockers, err)
 }
+
+// PostgreSQL gives up a slot whose snapshot would have to list more transactions than fit: those that began while older ones
+// ended. It has dropped the slot then, and the next attempt meets others.
+const (
+	snapshotTooLarge = "40001"
+	mostCreations    = 10
+)
 
 func createFault(name string, err error) error {
 	switch sqlState(err) {
