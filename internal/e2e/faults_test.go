@@ -274,9 +274,6 @@ func (st *stage) killUnder(held []*actor, server killable) {
 		a.PG.Reset() // its connections may have died with the server
 	}
 	st.t.Logf("the server is back after %v", time.Since(began).Round(time.Millisecond))
-	for _, a := range held {
-		a.PG.Reset() // its connections may have died with PostgreSQL
-	}
 	st.each(len(held), func(i int) {
 		if held[i].starting { // a first start ends with every error
 			held[i].crash()

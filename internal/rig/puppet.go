@@ -152,20 +152,9 @@ type held struct {
 	until chan struct{} // closed when whoever is held may go on
 }
 
-// afterSlowFold is reached only where late rows came while a fold was under way; slowFold gives them the time.
-const (
-	afterSlowFold = "keep_late"
-	slowFold      = 3 * time.Second
-)
-
 // hook holds whoever reaches the armed point, the first time.
 func (h *held) hook(_ context.Context, statement string, after bool) error {
 	h.mu.Lock()
-	if statement == "fold" && after && strings.HasSuffix(h.armed, " "+afterSlowFold) {
-		h.mu.Unlock()
-		time.Sleep(slowFold)
-		h.mu.Lock()
-	}
 	if h.armed != (Point{statement, after}).String() {
 		h.mu.Unlock()
 		return nil
