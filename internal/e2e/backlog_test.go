@@ -13,8 +13,8 @@ const (
 	backlogMinutes = int(outage / time.Minute)
 )
 
-// TestBacklog has a bridge come back to what was committed in eight hours, a transaction a minute. It catches up in bounded
-// memory, rolls as it goes, and every read sees one commit. The soak has more rows.
+// TestBacklog has a bridge come back to what was committed in eight hours, a transaction a minute, most of it before the
+// split. It catches up in bounded memory, and every read sees one commit. The soak has more rows.
 func TestBacklog(t *testing.T) {
 	t.Parallel()
 	perMinute := 20
