@@ -118,7 +118,7 @@ func ReadCatalog(ctx context.Context, conn *pgx.Conn, publication string) (table
 	}
 	// Its statements have to see the same catalogue: a column that is counted and not listed looks as if it had been there
 	// before, unpublished.
-	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(pgx.Tx) error {
+	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(pgx.Tx) (err error) {
 		if tables, err = readTables(ctx, conn, publication); err != nil {
 			return fmt.Errorf("read tables of publication %q: %w", publication, err)
 		}

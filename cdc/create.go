@@ -52,19 +52,7 @@ func createSlot(ctx context.Context, cfg Config, conn *replConn, statement, name
 	c := &creation{done: make(chan struct{})}
 	go func() { // ends with the command, which abandon ends; this function waits for it
 		defer close(c.done)
-		c.err = cfg.Hook.Around(run, statement, func() (err error) {
-			for try := 1; ; try++ {
-				c.CreateReplicationSlotResult, err = pglogrepl.CreateReplicationSlot(run, conn.PgConn, quoteName(name), "pgoutput", options)
-				if sqlState(err) != snapshotTooLarge || try == mostCreations {
-					return err
-				}
-				select {
-				case <-run.Done():
-					return err
-				case <-time.After(100 * time.Millisecond):
-				}
-			}
-		})
+		c.err = cfg.Hook.Around(run, statement, func() error { return c.attempt(run, conn, name, options) })
 	}()
 	select {
 	case <-c.done:
@@ -79,12 +67,28 @@ func createSlot(ctx context.Context, cfg Config, conn *replConn, statement, name
 	return pglogrepl.CreateReplicationSlotResult{}, blockedFault(ctx, name, blockers, err)
 }
 
-// PostgreSQL gives up a slot whose snapshot would have to list more transactions than fit: those that began while older ones
-// ended. It has dropped the slot then, and the next attempt meets others.
+// PostgreSQL gives up, and drops, a slot whose snapshot would have to list more transactions than fit ("initial slot snapshot
+// too large"). That is chance: the next attempt meets others.
 const (
-	snapshotTooLarge = "40001"
-	mostCreations    = 10
+	snapshotTooLarge = "40001" // SQLSTATE
+	mostAttempts     = 10
+	betweenAttempts  = 100 * time.Millisecond
 )
+
+func (c *creation) attempt(ctx context.Context, conn *replConn, name string, options pglogrepl.CreateReplicationSlotOptions) (err error) {
+	for range mostAttempts {
+		c.CreateReplicationSlotResult, err = pglogrepl.CreateReplicationSlot(ctx, conn.PgConn, quoteName(name), "pgoutput", options)
+		if sqlState(err) != snapshotTooLarge {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(betweenAttempts):
+		}
+	}
+	return err
+}
 
 func createFault(name string, err error) error {
 	switch sqlState(err) {

@@ -102,16 +102,21 @@ type jobResult struct {
 	err    error
 }
 
-// do asks the running bridge and waits for the answer; once more, if the source's tables changed before it was done.
-func (b *Bridge) do(ctx context.Context, kind jobKind, request Request) (r jobResult, err error) {
+// untilSteady does a job again whenever the source's tables changed before it was done.
+func untilSteady(do func() (jobResult, error)) (jobResult, error) {
 	for {
-		if r, err = b.doOnce(ctx, kind, request); !errors.Is(err, errRenewed) {
+		if r, err := do(); !errors.Is(err, errRenewed) {
 			return r, err
 		}
 	}
 }
 
-func (b *Bridge) doOnce(ctx context.Context, kind jobKind, request Request) (jobResult, error) {
+// do asks the running bridge and waits for the answer.
+func (b *Bridge) do(ctx context.Context, kind jobKind, request Request) (jobResult, error) {
+	return untilSteady(func() (jobResult, error) { return b.ask(ctx, kind, request) })
+}
+
+func (b *Bridge) ask(ctx context.Context, kind jobKind, request Request) (jobResult, error) {
 	reply := make(chan jobResult, 1)
 	select {
 	case b.jobs <- job{kind: kind, request: request, reply: reply}:

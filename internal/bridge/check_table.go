@@ -32,13 +32,12 @@ func (f *findings) table(ctx context.Context, p plan) {
 func (f *findings) children(cfg *config.Config, p plan) {
 	configured := tableNames(cfg)
 	for _, child := range p.source.Children {
-		switch {
-		case slices.Contains(configured, child):
+		if slices.Contains(configured, child) {
 			f.add(OK, p.sql.Source, fmt.Sprintf("the rows of %s, which inherits from it, are in a view of their own", child), "")
-		default:
-			f.add(Warn, p.sql.Source, fmt.Sprintf("%s inherits from it and is not configured: its rows are in no view", child),
-				fmt.Sprintf("publish %s and name it under tables, if its rows are wanted; its view is its own", child))
+			continue
 		}
+		f.add(Warn, p.sql.Source, fmt.Sprintf("%s inherits from it and is not configured: its rows are in no view", child),
+			fmt.Sprintf("publish %s and name it under tables, if its rows are wanted; its view is its own", child))
 	}
 }
 

@@ -323,12 +323,8 @@ func askBridge(ctx context.Context, cfg *config.Config) (seen observe.Snapshot, 
 }
 
 // doAlone does a job in a session of its own, which follows the stream as long as that takes.
-func (b *Bridge) doAlone(ctx context.Context, kind jobKind, request Request) (r jobResult, err error) {
-	for {
-		if r, err = b.doInSession(ctx, kind, request); !errors.Is(err, errRenewed) {
-			return r, err
-		}
-	}
+func (b *Bridge) doAlone(ctx context.Context, kind jobKind, request Request) (jobResult, error) {
+	return untilSteady(func() (jobResult, error) { return b.doInSession(ctx, kind, request) })
 }
 
 func (b *Bridge) doInSession(ctx context.Context, kind jobKind, request Request) (jobResult, error) {

@@ -72,6 +72,32 @@ func watch(t *testing.T, r *rig.Rig, columns []string) (stop func() int) {
 	}
 }
 
+// TestRemakeCrash kills a bridge before and after each step in which the internals of a table are made anew, because
+// PostgreSQL rewrote its rows.
+func TestRemakeCrash(t *testing.T) {
+	t.Parallel()
+	r := comingColumn(t)
+	file := r.ConfigFile(comingConfig)
+	p := r.SpawnPuppet(file, rig.Point{}, false)
+	r.WaitLSN(1)
+	for i, statement := range []string{"hold_view", "drop_table", "create_chunks", "create_masks"} {
+		for _, after := range []bool{false, true} {
+			at := rig.Point{Statement: statement, After: after}
+			if err := p.Arm(at); err != nil {
+				t.Fatal(err)
+			}
+			execute(t, r, fmt.Sprintf("ALTER TABLE accounts ADD c%d_%t int DEFAULT (random() * 100)::int", i, after))
+			if err := p.Await(holdPatience); err != nil {
+				t.Fatalf("%s: %v\n%s", at, err, r.Log())
+			}
+			p.Kill()
+			p = r.SpawnPuppet(file, rig.Point{}, false)
+			sameAsSource(t, r, "accounts")
+		}
+	}
+	p.Terminate()
+}
+
 // TestSchemaCrash kills a bridge before and after each step of a schema change, while readers look.
 func TestSchemaCrash(t *testing.T) {
 	t.Parallel()
