@@ -284,12 +284,15 @@ func (t *Table) rtSide() string {
 	return "(" + side + ")"
 }
 
-// bound renders a parameter, in µs since the epoch, as a value that the date column compares with.
+// bound renders a parameter, in µs since the epoch, as a value that the date column compares with. A row of a day has the day's
+// first instant, so that no row lies between a bound within a day and the next day.
 func (t *Table) bound(param string) string {
-	if t.dateOnly() {
-		return fmt.Sprintf("toDate32(fromUnixTimestamp64Micro({%s:Int64}, %s))", param, Literal(t.date.Type.Zone.String()))
+	if !t.dateOnly() {
+		return fmt.Sprintf("fromUnixTimestamp64Micro({%s:Int64}, 'UTC')", param)
 	}
-	return fmt.Sprintf("fromUnixTimestamp64Micro({%s:Int64}, 'UTC')", param)
+	zone := Literal(t.date.Type.Zone.String())
+	at := fmt.Sprintf("fromUnixTimestamp64Micro({%s:Int64}, %s)", param, zone)
+	return fmt.Sprintf("(toDate32(%[1]s) + (toDateTime64(toDate32(%[1]s), 6, %[2]s) < %[1]s))", at, zone)
 }
 
 // rollSide is rtSide, but for a mirrored table, which rolls as a whole when it has grown.

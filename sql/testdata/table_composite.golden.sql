@@ -203,9 +203,9 @@ SELECT count() FROM `shop_tidemark`.`composite_changes` AS `_changes` WHERE `_ch
 SELECT count() FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`;
 
 -- locate
-SELECT 'new_rt', toUInt64(0), countIf((`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')))) FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
+SELECT 'new_rt', toUInt64(0), countIf((`day` >= (toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({split:Int64}, 'America/New_York'))))) FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
 UNION ALL
-SELECT 'new_late', toUInt64(0), countIf(NOT (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')))) FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
+SELECT 'new_late', toUInt64(0), countIf(NOT (`day` >= (toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({split:Int64}, 'America/New_York'))))) FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
 UNION ALL
 SELECT 'rt', `_chunk`, count() FROM `shop_tidemark`.`composite_rt`
 WHERE indexHint(`_chunk` IN {rt:Array(UInt64)})
@@ -243,7 +243,7 @@ WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
 SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_changes`
-WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')));
+WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (`day` >= (toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({split:Int64}, 'America/New_York'))));
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`composite_late` (`id`, `day`, `price`, `_chunk`)
@@ -252,7 +252,7 @@ WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
 SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_changes`
-WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND NOT (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')));
+WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND NOT (`day` >= (toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({split:Int64}, 'America/New_York'))));
 
 -- count_chunks
 SELECT `_chunk`, count(), ifNull(min(toUnixTimestamp64Micro(toDateTime64(`day`, 6, 'America/New_York'))), 4611686018427387903), assumeNotNull(if(count(`day`) < count(), 4611686018427387903, max(toUnixTimestamp64Micro(toDateTime64(`day`, 6, 'America/New_York')))))
@@ -271,16 +271,16 @@ ORDER BY `_chunk`;
 -- roll
 INSERT INTO `shop_tidemark`.`composite_historic` (`id`, `day`, `price`, `_chunk`)
 SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_rt`
-WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')));
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (`day` >= (toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({split:Int64}, 'America/New_York'))));
 
 -- keep
 INSERT INTO `shop_tidemark`.`composite_rt` (`id`, `day`, `price`, `_chunk`)
 SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_rt`
-WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')));
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND (`day` >= (toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({split:Int64}, 'America/New_York'))));
 
 -- checksum
 SELECT count(), sum(cityHash64(tuple(`id`, `day`, `price`))) FROM `shop_tidemark`.`composite_rt`
-WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND NOT (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')));
+WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND NOT (`day` >= (toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({split:Int64}, 'America/New_York'))));
 
 -- checksum
 SELECT count(), sum(cityHash64(tuple(`id`, `day`, `price`))) FROM `shop_tidemark`.`composite_historic`
@@ -313,7 +313,7 @@ FROM
     SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_historic`
     WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
         AND (`_chunk`, identity(`day`), `id`) NOT IN (SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
-        AND NOT (({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York'))))
+        AND NOT (({open_start:UInt8} OR `day` >= (toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')))) AND ({open_end:UInt8} OR `day` < (toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')))))
     UNION ALL
     SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_late`
     WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
@@ -321,7 +321,7 @@ FROM
 SETTINGS max_threads = 1;
 
 -- fold_periods
-SELECT DISTINCT toInt64(toYYYYMM(`day`)) FROM `shop_tidemark`.`composite_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York'))))
+SELECT DISTINCT toInt64(toYYYYMM(`day`)) FROM `shop_tidemark`.`composite_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (({open_start:UInt8} OR `day` >= (toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')))) AND ({open_end:UInt8} OR `day` < (toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')))))
 UNION DISTINCT
 SELECT DISTINCT toInt64(toYYYYMM(`day`)) FROM `shop_tidemark`.`composite_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
 
@@ -345,21 +345,21 @@ WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     );
 
 -- chunks_in_range
-SELECT DISTINCT `_chunk` FROM `shop_tidemark`.`composite_historic` WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')))) ORDER BY `_chunk`;
+SELECT DISTINCT `_chunk` FROM `shop_tidemark`.`composite_historic` WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `day` >= (toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')))) AND ({open_end:UInt8} OR `day` < (toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({until:Int64}, 'America/New_York'))))) ORDER BY `_chunk`;
 
 -- compare
 SELECT countIf(`_loaded` = 0), countIf(`_loaded` = 1), sumIf(`_hash`, `_loaded` = 0), sumIf(`_hash`, `_loaded` = 1)
 FROM
 (
     SELECT 0 AS `_loaded`, [toString(`day`), toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `day`, `price`)) AS `_hash` FROM `shop_tidemark`.`composite_historic`
-    WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `day` >= (toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')))) AND ({open_end:UInt8} OR `day` < (toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({until:Int64}, 'America/New_York'))))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
         AND (`_chunk`, identity(`day`), `id`) NOT IN (SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
     UNION ALL
     SELECT 0 AS `_loaded`, [toString(`day`), toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `day`, `price`)) AS `_hash` FROM `shop_tidemark`.`composite_late`
-    WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND (({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND (({open_start:UInt8} OR `day` >= (toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')))) AND ({open_end:UInt8} OR `day` < (toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({until:Int64}, 'America/New_York'))))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     UNION ALL
     SELECT 0 AS `_loaded`, [toString(`day`), toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `day`, `price`)) AS `_hash` FROM `shop_tidemark`.`composite_rt`
-    WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND (({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND (({open_start:UInt8} OR `day` >= (toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')))) AND ({open_end:UInt8} OR `day` < (toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({until:Int64}, 'America/New_York'))))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     UNION ALL
     SELECT 1 AS `_loaded`, [toString(`day`), toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `day`, `price`)) AS `_hash` FROM `shop_tidemark`.`composite_historic`
     WHERE indexHint(`_chunk` IN {loaded_historic:Array(UInt64)}) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
@@ -374,14 +374,14 @@ SELECT `_identity`, countIf(`_loaded` = 0) AS `_here`, countIf(`_loaded` = 1) AS
 FROM
 (
     SELECT 0 AS `_loaded`, [toString(`day`), toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `day`, `price`)) AS `_hash` FROM `shop_tidemark`.`composite_historic`
-    WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `day` >= (toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')))) AND ({open_end:UInt8} OR `day` < (toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({until:Int64}, 'America/New_York'))))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
         AND (`_chunk`, identity(`day`), `id`) NOT IN (SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
     UNION ALL
     SELECT 0 AS `_loaded`, [toString(`day`), toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `day`, `price`)) AS `_hash` FROM `shop_tidemark`.`composite_late`
-    WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND (({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND (({open_start:UInt8} OR `day` >= (toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')))) AND ({open_end:UInt8} OR `day` < (toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({until:Int64}, 'America/New_York'))))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     UNION ALL
     SELECT 0 AS `_loaded`, [toString(`day`), toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `day`, `price`)) AS `_hash` FROM `shop_tidemark`.`composite_rt`
-    WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND (({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
+    WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND (({open_start:UInt8} OR `day` >= (toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')))) AND ({open_end:UInt8} OR `day` < (toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({until:Int64}, 'America/New_York'))))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     UNION ALL
     SELECT 1 AS `_loaded`, [toString(`day`), toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `day`, `price`)) AS `_hash` FROM `shop_tidemark`.`composite_historic`
     WHERE indexHint(`_chunk` IN {loaded_historic:Array(UInt64)}) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
@@ -398,7 +398,7 @@ LIMIT {limit:UInt64};
 -- replace
 INSERT INTO `shop_tidemark`.`composite_rt` (`id`, `day`, `price`, `_chunk`)
 SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_rt`
-WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)}))
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8} OR `day` >= (toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')))) AND ({open_end:UInt8} OR `day` < (toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({until:Int64}, 'America/New_York'))))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)}))
 UNION ALL
 SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_rt`
 WHERE indexHint(`_chunk` IN {loaded:Array(UInt64)}) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
@@ -406,7 +406,7 @@ WHERE indexHint(`_chunk` IN {loaded:Array(UInt64)}) AND (`day`, `id`) NOT IN (SE
 -- replace
 INSERT INTO `shop_tidemark`.`composite_late` (`id`, `day`, `price`, `_chunk`)
 SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_late`
-WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8} OR `day` >= toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York'))) AND ({open_end:UInt8} OR `day` < toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)}))
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8} OR `day` >= (toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({since:Int64}, 'America/New_York')))) AND ({open_end:UInt8} OR `day` < (toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({until:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({until:Int64}, 'America/New_York'))))) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)}))
 UNION ALL
 SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_late`
 WHERE indexHint(`_chunk` IN {loaded:Array(UInt64)}) AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
@@ -417,9 +417,9 @@ ALTER TABLE `shop_tidemark`.`composite_rt`
 
 -- check_invariants
 SELECT
-    (SELECT count() FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt AND NOT (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')))) AS `rt_before_split`,
-    (SELECT count() FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty) AND (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')))) AS `historic_after_split`,
-    (SELECT count() FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late AND (`day` >= toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')))) AS `late_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt AND NOT (`day` >= (toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({split:Int64}, 'America/New_York'))))) AS `rt_before_split`,
+    (SELECT count() FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty) AND (`day` >= (toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({split:Int64}, 'America/New_York'))))) AS `historic_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late AND (`day` >= (toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({split:Int64}, 'America/New_York'))))) AS `late_after_split`,
     (SELECT count() FROM
     (
         SELECT 1 FROM
