@@ -166,38 +166,42 @@ func joined(parts []string) string {
 // Publish adds to the delta what makes a built fold live: the new chunks for the old ones, and masks on what changed since
 // the freeze. live is the number of rows that the fold had to keep.
 func (a *Archive) Publish(ctx context.Context, state splitdate.Table, f Fold, journal []splitdate.Chunk, d *splitdate.Delta) error {
-	if d.Written == nil {
-		d.Written = map[splitdate.Chunk]splitdate.Meta{}
-	}
+	ready(d)
 	for c, meta := range f.built {
 		d.AddHistoric = append(d.AddHistoric, c)
 		d.Written[c] = meta
 	}
 	slices.Sort(d.AddHistoric)
-	d.DropHistoric, d.DropMasks = f.From, state.Masks
+	return a.carry(ctx, state, f, nil, journal, d)
+}
+
+// carry drops the chunks that a fold folds. Of the masks, the listed and the fresh ones, it makes one chunk of those on other
+// chunks and of those on rows of built chunks whose keys are in the journal.
+func (a *Archive) carry(ctx context.Context, state splitdate.Table, f Fold, fresh, journal []splitdate.Chunk, d *splitdate.Delta) error {
+	ready(d)
 	to := a.numbers()
 	err := a.db.Exec(ctx, a.table.FoldMasks(), warehouse.Params{
-		"to": warehouse.U64(to), "masks": warehouse.Array(state.Masks), "from": warehouse.Array(f.From),
+		"to": warehouse.U64(to), "masks": warehouse.Array(slices.Concat(state.Masks, fresh)), "from": warehouse.Array(f.From),
 		"built": warehouse.Array(f.Built()), "journal": warehouse.Array(journal),
 	})
 	if err != nil {
 		return err
 	}
-	rows := uint64(0)
-	err = a.db.Query(ctx, a.table.CountMasks(), warehouse.Params{"chunks": warehouse.Array([]splitdate.Chunk{to})}, func(r warehouse.Rows) error {
-		var of, n uint64
-		if err := r.Scan(&of, &n); err != nil {
-			return err
-		}
-		d.Masked = append(d.Masked, splitdate.Chunk(of))
-		rows += n
-		return nil
-	})
-	if err == nil && rows > 0 {
+	masked, err := a.masked(ctx, to)
+	d.DropHistoric, d.DropMasks, d.Masked = f.From, state.Masks, slices.Sorted(maps.Keys(masked))
+	d.Scratch = map[sql.Region][]splitdate.Chunk{sql.Masks: fresh}
+	if rows := total(masked); rows > 0 {
 		d.AddMasks = []splitdate.Chunk{to}
 		d.Written[to] = splitdate.Meta{Rows: rows}
 	}
 	return err
+}
+
+// ready makes room in a delta for what is written.
+func ready(d *splitdate.Delta) {
+	if d.Written == nil {
+		d.Written = map[splitdate.Chunk]splitdate.Meta{}
+	}
 }
 
 // Check compares the number of rows before and after: a fold changes where rows lie, never how many there are.

@@ -2,6 +2,7 @@ package historic
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/tidemark-db/tidemark/internal/warehouse"
@@ -25,8 +26,9 @@ func NewArchive(db *warehouse.Conn, t *sql.Table, numbers func() splitdate.Chunk
 const maxMaskChunks = 8
 
 // Mask masks the rows of HISTORIC whose keys the pieces change, and adds that to the delta. It returns how many rows it
-// masked. A key that is not found is no error here: the caller compares with what it knows.
-func (a *Archive) Mask(ctx context.Context, state splitdate.Table, pieces []splitdate.Chunk, d *splitdate.Delta) (uint64, error) {
+// masked. A key that is not found is no error here: the caller compares with what it knows. Where drop allows it, a chunk
+// whose last live row this masks goes at once, with its masks.
+func (a *Archive) Mask(ctx context.Context, state splitdate.Table, pieces []splitdate.Chunk, drop bool, d *splitdate.Delta) (uint64, error) {
 	if len(state.Historic()) == 0 {
 		return 0, nil
 	}
@@ -38,27 +40,65 @@ func (a *Archive) Mask(ctx context.Context, state splitdate.Table, pieces []spli
 	if err != nil {
 		return 0, err
 	}
-	rows := uint64(0)
-	err = a.db.Query(ctx, a.table.CountMasks(), warehouse.Params{"chunks": warehouse.Array([]splitdate.Chunk{to})}, func(r warehouse.Rows) error {
+	masked, err := a.masked(ctx, to)
+	rows := total(masked)
+	if err != nil || rows == 0 {
+		return 0, err
+	}
+	if drop {
+		dead, err := a.dead(ctx, state, masked)
+		if err != nil {
+			return 0, err
+		}
+		if len(dead) > 0 {
+			return rows, a.carry(ctx, state, Fold{From: dead}, []splitdate.Chunk{to}, nil, d)
+		}
+	}
+	d.Masked = slices.Sorted(maps.Keys(masked))
+	return rows, a.list(ctx, state, to, rows, d)
+}
+
+// masked counts masks by the chunk that they lie on.
+func (a *Archive) masked(ctx context.Context, chunks ...splitdate.Chunk) (map[splitdate.Chunk]uint64, error) {
+	out := map[splitdate.Chunk]uint64{}
+	err := a.db.Query(ctx, a.table.CountMasks(), warehouse.Params{"chunks": warehouse.Array(chunks)}, func(r warehouse.Rows) error {
 		var of, n uint64
 		if err := r.Scan(&of, &n); err != nil {
 			return err
 		}
-		d.Masked = append(d.Masked, splitdate.Chunk(of))
-		rows += n
+		out[splitdate.Chunk(of)] = n
 		return nil
 	})
-	if err != nil || rows == 0 {
-		return 0, err
+	return out, err
+}
+
+func total(masked map[splitdate.Chunk]uint64) (rows uint64) {
+	for _, n := range masked {
+		rows += n
 	}
-	return rows, a.list(ctx, state, to, rows, d)
+	return rows
+}
+
+// dead lists the chunks of which the new masks leave no live row.
+func (a *Archive) dead(ctx context.Context, state splitdate.Table, fresh map[splitdate.Chunk]uint64) (dead []splitdate.Chunk, err error) {
+	before, most := map[splitdate.Chunk]uint64{}, state.Rows(state.Masks)
+	if slices.ContainsFunc(state.Dirty, func(c splitdate.Chunk) bool { return fresh[c] > 0 && fresh[c]+most >= state.Chunks[c].Rows }) {
+		if before, err = a.masked(ctx, state.Masks...); err != nil {
+			return nil, err
+		}
+	}
+	for c, n := range fresh {
+		if n+before[c] == state.Chunks[c].Rows {
+			dead = append(dead, c)
+		}
+	}
+	slices.Sort(dead)
+	return dead, nil
 }
 
 // list adds a new chunk of masks to the delta, merged with the others if there are many.
 func (a *Archive) list(ctx context.Context, state splitdate.Table, fresh splitdate.Chunk, rows uint64, d *splitdate.Delta) error {
-	if d.Written == nil {
-		d.Written = map[splitdate.Chunk]splitdate.Meta{}
-	}
+	ready(d)
 	if len(state.Masks) < maxMaskChunks {
 		d.AddMasks = append(d.AddMasks, fresh)
 		d.Written[fresh] = splitdate.Meta{Rows: rows}
@@ -73,6 +113,7 @@ func (a *Archive) list(ctx context.Context, state splitdate.Table, fresh splitda
 		return err
 	}
 	d.DropMasks = append(d.DropMasks, merge...)
+	d.Scratch = map[sql.Region][]splitdate.Chunk{sql.Masks: {fresh}}
 	d.AddMasks = append(d.AddMasks, to)
 	d.Written[to] = splitdate.Meta{Rows: total}
 	return nil

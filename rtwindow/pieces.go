@@ -26,6 +26,7 @@ type Piece struct {
 // Pending is what a tick has to apply to one table: pieces of changes that lie in ClickHouse, in order.
 type Pending struct {
 	Pieces    []Piece `json:"pieces"`
+	Rows      uint64  `json:"rows"`      // in the pieces
 	Lookups   uint64  `json:"lookups"`   // keys in the pieces that were there before
 	Truncated bool    `json:"truncated"` // the table was emptied before the pieces
 	Flushes   int     `json:"flushes"`
@@ -43,6 +44,16 @@ func (p Pending) Empty() bool { return len(p.Pieces) == 0 && !p.Truncated }
 
 // Truncate returns what is to apply after a TRUNCATE: nothing that came before it, and nothing that was there.
 func (p Pending) Truncate() Pending { return Pending{Truncated: true, Written: p.Written} }
+
+// Replace returns what is to apply once a slice of the pieces was compacted: its pieces in the place of all, for the first slice,
+// or beside those of the others.
+func (p Pending) Replace(slice Pending, first bool) Pending {
+	if !first {
+		others := slices.DeleteFunc(slices.Clone(p.Pieces), func(piece Piece) bool { return piece.Feed })
+		slice.Pieces = append(others, slice.Pieces...)
+	}
+	return slice
+}
 
 // Chunks are the numbers of the pieces that are to be applied, FeedChunks of those for the change feed.
 func (p Pending) Chunks() []splitdate.Chunk { return p.chunks(false) }
@@ -105,6 +116,7 @@ func (w *Window) Flush(ctx context.Context, c *Changes, p Pending) (Pending, err
 		next.Pieces = append(next.Pieces, piece)
 		next.Written = append(next.Written, piece.Chunk)
 		if !part.feed {
+			next.Rows += uint64(len(part.entries))
 			next.Lookups += lookups(part.entries)
 		}
 	}

@@ -30,17 +30,30 @@ type Found struct {
 	pieces         []splitdate.Chunk
 }
 
-// Compact makes one piece, with one row per key, of the pieces of several flushes, and counts its lookups. It leaves out what
-// the ages of rows make of no effect: deletes of rows of the state that are kept, and new rows that are too old.
-func (w *Window) Compact(ctx context.Context, state splitdate.Table, p Pending, ages splitdate.Ages) (Pending, error) {
-	if w.table.Keyless() || p.Flushes < 2 && !p.Overlapping {
+// Slice is a part of the keys, by their hashes: what ClickHouse needs for the changes of one is bounded.
+type Slice struct{ Number, Of uint64 }
+
+// bounds are the smallest and the largest hash of the slice.
+func (s Slice) bounds() (first, last uint64) {
+	width := ^uint64(0)/s.Of + 1 // 0 of one slice: all of them
+	if s.Number == s.Of-1 {
+		return s.Number * width, ^uint64(0)
+	}
+	return s.Number * width, (s.Number+1)*width - 1
+}
+
+// Compact makes one piece, with one row per key, of a slice of the pieces of several flushes, and counts its lookups. It leaves
+// out what the ages of rows make of no effect: deletes of rows of the state that are kept, and new rows that are too old.
+func (w *Window) Compact(ctx context.Context, state splitdate.Table, p Pending, ages splitdate.Ages, s Slice) (Pending, error) {
+	if w.table.Keyless() || p.Flushes < 2 && !p.Overlapping && s.Of == 1 {
 		return p, nil
 	}
 	to := w.numbers()
+	first, last := s.bounds()
 	err := w.db.Exec(ctx, w.table.CompactChanges(), warehouse.Params{
 		"to": warehouse.U64(to), "pieces": warehouse.Array(p.Chunks()), "maybe_there": flagText(p.Overlapping),
 		"historic": warehouse.Array(state.Historic()), "masks": warehouse.Array(state.Masks), "late": warehouse.Array(state.Late),
-		"keep": warehouse.I64(ages.Keep), "oldest": warehouse.I64(ages.Oldest),
+		"keep": warehouse.I64(ages.Keep), "oldest": warehouse.I64(ages.Oldest), "first": warehouse.U64(first), "last": warehouse.U64(last),
 	})
 	if err != nil {
 		return p, err

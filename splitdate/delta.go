@@ -7,10 +7,14 @@ import (
 	"github.com/tidemark-db/tidemark/sql"
 )
 
-// Then returns the delta that does both, one after the other, in one mark; and the chunks that the first writes and the
-// second drops, by region: no mark will ever list them.
-func (d Delta) Then(next Delta) (both Delta, unlisted map[sql.Region][]Chunk) {
-	both, unlisted = d, map[sql.Region][]Chunk{}
+// Then returns the delta that does both, one after the other, in one mark. What the first writes and the second drops is
+// scratch.
+func (d Delta) Then(next Delta) (both Delta) {
+	both = d
+	both.Scratch = map[sql.Region][]Chunk{}
+	for _, r := range sql.Regions() {
+		both.Scratch[r] = slices.Concat(d.Scratch[r], next.Scratch[r])
+	}
 	both.Written = maps.Clone(d.Written)
 	if both.Written == nil {
 		both.Written = map[Chunk]Meta{}
@@ -31,7 +35,7 @@ func (d Delta) Then(next Delta) (both Delta, unlisted map[sql.Region][]Chunk) {
 		*list.add, *list.drop = nil, slices.Clone(*list.drop)
 		for _, c := range added {
 			if slices.Contains(list.nextDrop, c) {
-				unlisted[list.region] = append(unlisted[list.region], c)
+				both.Scratch[list.region] = append(both.Scratch[list.region], c)
 				delete(both.Written, c)
 			} else {
 				*list.add = append(*list.add, c)
@@ -50,5 +54,5 @@ func (d Delta) Then(next Delta) (both Delta, unlisted map[sql.Region][]Chunk) {
 	if next.Split != nil {
 		both.Split = next.Split
 	}
-	return both, unlisted
+	return both
 }

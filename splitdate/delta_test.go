@@ -8,7 +8,7 @@ import (
 )
 
 // TestDeltaThen applies random deltas one after the other, and at once: the states are the same, and what is in neither is
-// among the unlisted.
+// among the scratch.
 func TestDeltaThen(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	numbers := NewNumbers(1)
@@ -25,7 +25,7 @@ func TestDeltaThen(t *testing.T) {
 			state = next
 			deltas, states = append(deltas, d), append(states, state)
 		}
-		both, unlisted := deltas[1].Then(deltas[2])
+		both := deltas[1].Then(deltas[2])
 		got, err := states[0].Apply(both)
 		if err != nil {
 			t.Fatalf("%+v then %+v: %v", deltas[1], deltas[2], err)
@@ -40,11 +40,11 @@ func TestDeltaThen(t *testing.T) {
 			t.Fatalf("%+v then %+v makes\n%+v instead of\n%+v", deltas[1], deltas[2], got, state)
 		}
 		n := 0
-		for _, list := range unlisted {
+		for _, list := range both.Scratch {
 			n += len(list)
 		}
 		if want := len(deltas[1].Written) - countIn(deltas[1].Written, state.Chunks); n != want {
-			t.Fatalf("%d chunks are unlisted, want %d", n, want)
+			t.Fatalf("%d chunks are scratch, want %d", n, want)
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/tidemark-db/tidemark/sql"
 )
 
 // ErrInvariant is wrapped by the error of every transition that would break an invariant.
@@ -27,6 +29,8 @@ type Delta struct {
 	Written                   map[Chunk]Meta
 	Shape                     uint64 // that the table has from now on; 0: the same, and Narrowed too
 	Narrowed                  LSN
+
+	Scratch map[sql.Region][]Chunk // written on the way to others: no mark will ever list them
 }
 
 // Empty reports whether the delta changes nothing.

@@ -6,10 +6,10 @@ INNER JOIN
 (
     SELECT {{idents .Key}}, max((`_lsn`, `_ordinal`)) AS `_last`, argMin(`_insert`, (`_lsn`, `_ordinal`)) AS `_first_is_insert`
     FROM {{.Changes}}
-    WHERE `_chunk` IN {pieces:Array(UInt64)}
+    WHERE `_chunk` IN {pieces:Array(UInt64)} AND {{.InSlice ""}}
     GROUP BY {{idents .Key}}
 ) AS `_newest` ON {{equal "`_changes`" "`_newest`" .Key}} AND (`_changes`.`_lsn`, `_changes`.`_ordinal`) = `_newest`.`_last`
-WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)}
+WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)} AND {{.InSlice "`_changes`"}}
 {{- if .KeepsOld}}
     AND NOT
     (
@@ -18,17 +18,17 @@ WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)}
         (
             SELECT {{idents .Key}} FROM {{.Historic}}
             WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND {{.Old}}
-                AND {{tuple .Key}} IN (SELECT {{idents .Key}} FROM {{.Changes}} WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_live`)
+                AND {{tuple .Key}} IN (SELECT {{idents .Key}} FROM {{.Changes}} WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_live` AND {{.InSlice ""}})
                 AND (`_chunk`, {{idents .Key}}) NOT IN
                 (
                     SELECT `_of`, {{idents .Key}} FROM {{.Masks}}
                     WHERE `_chunk` IN {masks:Array(UInt64)}
-                        AND {{tuple .Key}} IN (SELECT {{idents .Key}} FROM {{.Changes}} WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_live`)
+                        AND {{tuple .Key}} IN (SELECT {{idents .Key}} FROM {{.Changes}} WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_live` AND {{.InSlice ""}})
                 )
             UNION ALL
             SELECT {{idents .Key}} FROM {{.Late}}
             WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND {{.Old}}
-                AND {{tuple .Key}} IN (SELECT {{idents .Key}} FROM {{.Changes}} WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_live`)
+                AND {{tuple .Key}} IN (SELECT {{idents .Key}} FROM {{.Changes}} WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_live` AND {{.InSlice ""}})
         )
     )
 {{- end}}

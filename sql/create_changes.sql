@@ -17,6 +17,6 @@ CREATE TABLE IF NOT EXISTS {{.Changes}}
 )
 ENGINE = MergeTree
 PARTITION BY `_chunk`
-ORDER BY {{tuple .Key}}
+ORDER BY {{if .Keyless}}tuple(){{else}}cityHash64({{idents .Key}}){{end}}
 SETTINGS {{durable}}
 COMMENT {{literal (print "tidemark: the changes of the tick under way to " .Source)}}

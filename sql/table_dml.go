@@ -72,7 +72,9 @@ func (t *Table) CountMasks() Statement { return t.once("count_masks.sql") }
 // MergeMasks makes one chunk of masks of several. Parameters: to, from.
 func (t *Table) MergeMasks() Statement { return t.once("merge_masks.sql") }
 
-// CompactChanges makes one piece with one row per key of several. Parameters: to, pieces.
+// CompactChanges makes one piece with one row per key of several, of one slice of the keys. Parameters: to, pieces, those of
+// InSlice, maybe_there, of tables that keep old rows historic, masks, late and keep, of those that
+// retain rows oldest.
 func (t *Table) CompactChanges() Statement { return t.once("compact_changes.sql") }
 
 // ResolveUnchanged fills in the TOAST values that the WAL left out. Parameters: to, from, pieces, rt, late, historic,
@@ -194,6 +196,16 @@ func (t *Table) Old() string {
 		old = "ifNull(" + old + ", 0)"
 	}
 	return "(" + old + ")"
+}
+
+// InSlice renders whether a row's key, of the named table, is of a slice of the keys. Parameters: first, last (the smallest and
+// the largest hash).
+func (t *Table) InSlice(alias string) string {
+	key := mapJoin(t.Key, Ident)
+	if alias != "" {
+		key = prefixedColumns(alias, t.KeyColumns())
+	}
+	return "cityHash64(" + key + ") BETWEEN {first:UInt64} AND {last:UInt64}"
 }
 
 // Deleted is the code of a DELETE in the changes.

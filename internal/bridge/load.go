@@ -522,6 +522,7 @@ func (s *session) addLoaded(ctx context.Context, step *splitdate.Step) (*table, 
 	for region, chunks := range map[sql.Region][]splitdate.Chunk{sql.RT: d.DropRT, sql.Late: d.DropLate, sql.Historic: d.DropHistoric, sql.Masks: d.DropMasks} {
 		s.keeper.discard(place{t.sql, region}, chunks)
 	}
+	s.discardScratch(t, d)
 	return t, nil
 }
 

@@ -57,15 +57,6 @@ func (s *session) takeOut(ctx context.Context, t *table, state splitdate.Table, 
 	return d, rest, err
 }
 
-// oneAfterTheOther makes one delta of two, and drops the chunks that came with the first and went with the second.
-func (s *session) oneAfterTheOther(t *table, first, second splitdate.Delta) splitdate.Delta {
-	both, unlisted := first.Then(second)
-	for region, chunks := range unlisted {
-		s.keeper.discard(place{t.sql, region}, chunks)
-	}
-	return both
-}
-
 // dropOld adds to a delta what drops the rows that the state after it makes too old, if there are any. While something is
 // being built of the table, its old rows wait.
 func (s *session) dropOld(ctx context.Context, t *table, state splitdate.Table, d splitdate.Delta) (splitdate.Delta, error) {
@@ -85,5 +76,5 @@ func (s *session) dropOld(ctx context.Context, t *table, state splitdate.Table, 
 		return d, fmt.Errorf("drop the rows of %s before %s: %w", t.sql.Source, old.To, err)
 	}
 	s.log.Info().Str("table", t.sql.Source).Stringer("before", old.To).Uint64("rows", after.Live()-rest.Live()).Msg("dropped what is older than retain")
-	return s.oneAfterTheOther(t, d, gone), nil
+	return d.Then(gone), nil
 }

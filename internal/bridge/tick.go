@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -105,7 +106,7 @@ func (s *session) applyTable(ctx context.Context, t *table, state splitdate.Tabl
 		if d, err = s.applyPieces(ctx, t, kept, p); err != nil {
 			return d, err
 		}
-		return s.oneAfterTheOther(t, gone, d), nil
+		return gone.Then(d), nil
 	case p.Truncated:
 		d.DropRT, d.DropLate, d.DropMasks, d.DropHistoric = state.RT, state.Late, state.Masks, state.Historic()
 		state = splitdate.Table{Mirrored: state.Mirrored, Split: state.Split}
@@ -114,10 +115,13 @@ func (s *session) applyTable(ctx context.Context, t *table, state splitdate.Tabl
 	if err != nil {
 		return d, err
 	}
-	return s.oneAfterTheOther(t, d, changed), nil
+	return d.Then(changed), nil
 }
 
-// applyPieces writes the chunks that the pieces make of a state.
+// sliceRows bounds the changes that ClickHouse works on at once: their keys are in its memory.
+const sliceRows = 1 << 21
+
+// applyPieces writes the chunks that the pieces make of a state: slice by slice of the keys, where there are many.
 func (s *session) applyPieces(ctx context.Context, t *table, state splitdate.Table, p rtwindow.Pending) (d splitdate.Delta, err error) {
 	if len(p.Pieces) == 0 {
 		return d, nil
@@ -126,10 +130,39 @@ func (s *session) applyPieces(ctx context.Context, t *table, state splitdate.Tab
 	if p, err = t.window.Resolve(ctx, state, p, ages); err != nil {
 		return d, err
 	}
-	if p, err = t.window.Compact(ctx, state, p, ages); err != nil {
-		return d, err
+	for i, n := uint64(0), s.slices(t, p); i < n; i++ {
+		part, err := t.window.Compact(ctx, state, p, ages, rtwindow.Slice{Number: i, Of: n})
+		if err != nil {
+			return d, err
+		}
+		p.Written = part.Written
+		t.pending = t.pending.Replace(part, i == 0)
+		next, err := s.applySlice(ctx, t, state, part)
+		if err != nil {
+			return d, err
+		}
+		if n == 1 {
+			return next, nil
+		}
+		if state, err = state.Apply(next); err != nil {
+			return d, fmt.Errorf("table %s: %w", t.sql.Source, err)
+		}
+		d = d.Then(next)
 	}
-	t.pending = p
+	return d, nil
+}
+
+// slices is how many slices a table's changes are applied in. A table without keys has none, and needs none: its rows are
+// copied as they come.
+func (s *session) slices(t *table, p rtwindow.Pending) uint64 {
+	if t.sql.Keyless() {
+		return 1
+	}
+	return p.Rows/cmp.Or(s.opts.SliceRows, sliceRows) + 1
+}
+
+// applySlice writes the chunks that compacted pieces make of a state.
+func (s *session) applySlice(ctx context.Context, t *table, state splitdate.Table, p rtwindow.Pending) (d splitdate.Delta, err error) {
 	found, err := t.window.Locate(ctx, state, p)
 	if err != nil {
 		return d, err
@@ -145,7 +178,7 @@ func (s *session) mask(ctx context.Context, t *table, state splitdate.Table, p r
 	if found.Rows == p.Lookups && !p.Overlapping {
 		return nil
 	}
-	masked, err := t.archive.Mask(ctx, state, p.Chunks(), d)
+	masked, err := t.archive.Mask(ctx, state, p.Chunks(), !t.busy(), d)
 	if err != nil {
 		return err
 	}
@@ -174,6 +207,7 @@ func (s *session) publish(ctx context.Context, step splitdate.Step) error {
 	s.seen.Published(next)
 	for _, t := range s.tables {
 		t.states.Published(next.Aggregates)
+		s.discardScratch(t, step.Deltas[t.sql.Name])
 	}
 	if err := s.showColumns(ctx); err != nil {
 		return err
@@ -182,6 +216,13 @@ func (s *session) publish(ctx context.Context, step splitdate.Step) error {
 		return s.checkInvariants(ctx, step)
 	}
 	return nil
+}
+
+// discardScratch drops what a delta's chunks were made of and no mark will list.
+func (s *session) discardScratch(t *table, d splitdate.Delta) {
+	for region, chunks := range d.Scratch {
+		s.keeper.discard(place{t.sql, region}, chunks)
+	}
 }
 
 // applied forgets what a mark now holds. Its pieces are garbage, but for those that the table's journal keeps.

@@ -73,7 +73,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`composite_changes`
 )
 ENGINE = MergeTree
 PARTITION BY `_chunk`
-ORDER BY (`day`, `id`)
+ORDER BY cityHash64(`day`, `id`)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
 COMMENT 'tidemark: the changes of the tick under way to public.composite';
 
@@ -191,10 +191,10 @@ INNER JOIN
 (
     SELECT `day`, `id`, max((`_lsn`, `_ordinal`)) AS `_last`, argMin(`_insert`, (`_lsn`, `_ordinal`)) AS `_first_is_insert`
     FROM `shop_tidemark`.`composite_changes`
-    WHERE `_chunk` IN {pieces:Array(UInt64)}
+    WHERE `_chunk` IN {pieces:Array(UInt64)} AND cityHash64(`day`, `id`) BETWEEN {first:UInt64} AND {last:UInt64}
     GROUP BY `day`, `id`
 ) AS `_newest` ON `_changes`.`day` = `_newest`.`day` AND `_changes`.`id` = `_newest`.`id` AND (`_changes`.`_lsn`, `_changes`.`_ordinal`) = `_newest`.`_last`
-WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)};
+WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)} AND cityHash64(`_changes`.`day`, `_changes`.`id`) BETWEEN {first:UInt64} AND {last:UInt64};
 
 -- count_changes
 SELECT count() FROM `shop_tidemark`.`composite_changes` AS `_changes` WHERE `_chunk` = {piece:UInt64};

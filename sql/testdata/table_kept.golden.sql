@@ -71,7 +71,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`kept_changes`
 )
 ENGINE = MergeTree
 PARTITION BY `_chunk`
-ORDER BY `id`
+ORDER BY cityHash64(`id`)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
 COMMENT 'tidemark: the changes of the tick under way to public.kept';
 
@@ -208,10 +208,10 @@ INNER JOIN
 (
     SELECT `id`, max((`_lsn`, `_ordinal`)) AS `_last`, argMin(`_insert`, (`_lsn`, `_ordinal`)) AS `_first_is_insert`
     FROM `shop_tidemark`.`kept_changes`
-    WHERE `_chunk` IN {pieces:Array(UInt64)}
+    WHERE `_chunk` IN {pieces:Array(UInt64)} AND cityHash64(`id`) BETWEEN {first:UInt64} AND {last:UInt64}
     GROUP BY `id`
 ) AS `_newest` ON `_changes`.`id` = `_newest`.`id` AND (`_changes`.`_lsn`, `_changes`.`_ordinal`) = `_newest`.`_last`
-WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)}
+WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)} AND cityHash64(`_changes`.`id`) BETWEEN {first:UInt64} AND {last:UInt64}
     AND NOT
     (
         NOT `_changes`.`_live` AND `_changes`.`_op` = 68
@@ -219,17 +219,17 @@ WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)}
         (
             SELECT `id` FROM `shop_tidemark`.`kept_historic`
             WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (`created_at` < fromUnixTimestamp64Micro({keep:Int64}, 'UTC'))
-                AND `id` IN (SELECT `id` FROM `shop_tidemark`.`kept_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_live`)
+                AND `id` IN (SELECT `id` FROM `shop_tidemark`.`kept_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_live` AND cityHash64(`id`) BETWEEN {first:UInt64} AND {last:UInt64})
                 AND (`_chunk`, `id`) NOT IN
                 (
                     SELECT `_of`, `id` FROM `shop_tidemark`.`kept_masks`
                     WHERE `_chunk` IN {masks:Array(UInt64)}
-                        AND `id` IN (SELECT `id` FROM `shop_tidemark`.`kept_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_live`)
+                        AND `id` IN (SELECT `id` FROM `shop_tidemark`.`kept_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_live` AND cityHash64(`id`) BETWEEN {first:UInt64} AND {last:UInt64})
                 )
             UNION ALL
             SELECT `id` FROM `shop_tidemark`.`kept_late`
             WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND (`created_at` < fromUnixTimestamp64Micro({keep:Int64}, 'UTC'))
-                AND `id` IN (SELECT `id` FROM `shop_tidemark`.`kept_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_live`)
+                AND `id` IN (SELECT `id` FROM `shop_tidemark`.`kept_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_live` AND cityHash64(`id`) BETWEEN {first:UInt64} AND {last:UInt64})
         )
     );
 

@@ -75,7 +75,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`keyless_changes`
 )
 ENGINE = MergeTree
 PARTITION BY `_chunk`
-ORDER BY (`_lsn`, `_ordinal`)
+ORDER BY tuple()
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
 COMMENT 'tidemark: the changes of the tick under way to public.keyless';
 
@@ -184,10 +184,10 @@ INNER JOIN
 (
     SELECT `_lsn`, `_ordinal`, max((`_lsn`, `_ordinal`)) AS `_last`, argMin(`_insert`, (`_lsn`, `_ordinal`)) AS `_first_is_insert`
     FROM `shop_tidemark`.`keyless_changes`
-    WHERE `_chunk` IN {pieces:Array(UInt64)}
+    WHERE `_chunk` IN {pieces:Array(UInt64)} AND cityHash64(`_lsn`, `_ordinal`) BETWEEN {first:UInt64} AND {last:UInt64}
     GROUP BY `_lsn`, `_ordinal`
 ) AS `_newest` ON `_changes`.`_lsn` = `_newest`.`_lsn` AND `_changes`.`_ordinal` = `_newest`.`_ordinal` AND (`_changes`.`_lsn`, `_changes`.`_ordinal`) = `_newest`.`_last`
-WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)};
+WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)} AND cityHash64(`_changes`.`_lsn`, `_changes`.`_ordinal`) BETWEEN {first:UInt64} AND {last:UInt64};
 
 -- count_changes
 SELECT count() FROM `shop_tidemark`.`keyless_changes` AS `_changes` WHERE `_chunk` = {piece:UInt64};

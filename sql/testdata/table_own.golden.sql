@@ -71,7 +71,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`own_changes`
 )
 ENGINE = MergeTree
 PARTITION BY `___chunk`
-ORDER BY `_chunk`
+ORDER BY cityHash64(`_chunk`)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
 COMMENT 'tidemark: the changes of the tick under way to public.own';
 
@@ -189,10 +189,10 @@ INNER JOIN
 (
     SELECT `_chunk`, max((`___lsn`, `___ordinal`)) AS `___last`, argMin(`___insert`, (`___lsn`, `___ordinal`)) AS `___first_is_insert`
     FROM `shop_tidemark`.`own_changes`
-    WHERE `___chunk` IN {pieces:Array(UInt64)}
+    WHERE `___chunk` IN {pieces:Array(UInt64)} AND cityHash64(`_chunk`) BETWEEN {first:UInt64} AND {last:UInt64}
     GROUP BY `_chunk`
 ) AS `___newest` ON `___changes`.`_chunk` = `___newest`.`_chunk` AND (`___changes`.`___lsn`, `___changes`.`___ordinal`) = `___newest`.`___last`
-WHERE `___changes`.`___chunk` IN {pieces:Array(UInt64)};
+WHERE `___changes`.`___chunk` IN {pieces:Array(UInt64)} AND cityHash64(`___changes`.`_chunk`) BETWEEN {first:UInt64} AND {last:UInt64};
 
 -- count_changes
 SELECT count() FROM `shop_tidemark`.`own_changes` AS `___changes` WHERE `___chunk` = {piece:UInt64};

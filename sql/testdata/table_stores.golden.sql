@@ -67,7 +67,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_changes`
 )
 ENGINE = MergeTree
 PARTITION BY `_chunk`
-ORDER BY `id`
+ORDER BY cityHash64(`id`)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
 COMMENT 'tidemark: the changes of the tick under way to we`ird.stores';
 
@@ -177,10 +177,10 @@ INNER JOIN
 (
     SELECT `id`, max((`_lsn`, `_ordinal`)) AS `_last`, argMin(`_insert`, (`_lsn`, `_ordinal`)) AS `_first_is_insert`
     FROM `shop_tidemark`.`stores_changes`
-    WHERE `_chunk` IN {pieces:Array(UInt64)}
+    WHERE `_chunk` IN {pieces:Array(UInt64)} AND cityHash64(`id`) BETWEEN {first:UInt64} AND {last:UInt64}
     GROUP BY `id`
 ) AS `_newest` ON `_changes`.`id` = `_newest`.`id` AND (`_changes`.`_lsn`, `_changes`.`_ordinal`) = `_newest`.`_last`
-WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)};
+WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)} AND cityHash64(`_changes`.`id`) BETWEEN {first:UInt64} AND {last:UInt64};
 
 -- count_changes
 SELECT count() FROM `shop_tidemark`.`stores_changes` AS `_changes` WHERE `_chunk` = {piece:UInt64};
