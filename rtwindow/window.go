@@ -120,8 +120,9 @@ func (w *Window) CheckFound(p Pending, f Found, masked uint64) error {
 	return nil
 }
 
-// Rewrite writes the chunks of RT and LATE that the changes make, and adds them to the delta.
-func (w *Window) Rewrite(ctx context.Context, state splitdate.Table, f Found, d *splitdate.Delta) error {
+// Rewrite writes the chunks of RT and LATE that the changes make, and adds them to the delta. New rows may lie apart from those
+// that stay: what the next slice of the changes touches has none of them then.
+func (w *Window) Rewrite(ctx context.Context, state splitdate.Table, f Found, apart bool, d *splitdate.Delta) error {
 	for _, r := range []struct {
 		region    sql.Region
 		chunks    []splitdate.Chunk
@@ -137,19 +138,25 @@ func (w *Window) Rewrite(ctx context.Context, state splitdate.Table, f Found, d 
 			continue
 		}
 		from := chosen(state, r.chunks, r.touched, r.fresh)
-		to := w.numbers()
-		meta, err := w.rewrite(ctx, r.region, state, from, to, f.pieces)
+		to := []splitdate.Chunk{w.numbers()}
+		if apart {
+			to = append(to, w.numbers())
+		}
+		metas, err := w.rewrite(ctx, r.region, state, from, to, f.pieces)
 		if err != nil {
 			return err
 		}
-		if want := state.Rows(from) - r.found + r.fresh; meta.Rows != want {
-			return fmt.Errorf("table %s: new %s chunk %d has %d rows instead of %d: %w", w.table.Source, r.region, to, meta.Rows, want, splitdate.ErrInvariant)
+		rows := uint64(0)
+		for c, meta := range metas {
+			rows += meta.Rows
+			*r.add = append(*r.add, c)
+			d.Written = put(d.Written, c, meta)
+		}
+		slices.Sort(*r.add)
+		if want := state.Rows(from) - r.found + r.fresh; rows != want {
+			return fmt.Errorf("table %s: new %s chunks %d have %d rows instead of %d: %w", w.table.Source, r.region, to, rows, want, splitdate.ErrInvariant)
 		}
 		*r.drop = slices.Concat(*r.drop, from) // after a TRUNCATE, the chunks that it emptied stand there
-		if meta.Rows > 0 {
-			*r.add = []splitdate.Chunk{to}
-			d.Written = put(d.Written, to, meta)
-		}
 	}
 	return nil
 }
@@ -162,15 +169,16 @@ func put(m map[splitdate.Chunk]splitdate.Meta, c splitdate.Chunk, meta splitdate
 	return m
 }
 
-func (w *Window) rewrite(ctx context.Context, r sql.Region, state splitdate.Table, from []splitdate.Chunk, to splitdate.Chunk, pieces []splitdate.Chunk) (splitdate.Meta, error) {
+// rewrite writes what stays to the first chunk, what is new to the last.
+func (w *Window) rewrite(ctx context.Context, r sql.Region, state splitdate.Table, from, to, pieces []splitdate.Chunk) (map[splitdate.Chunk]splitdate.Meta, error) {
 	err := w.db.Exec(ctx, w.table.Rewrite(r), warehouse.Params{
-		"to": warehouse.U64(to), "from": warehouse.Array(from), "pieces": warehouse.Array(pieces), "split": warehouse.I64(state.Split),
+		"to": warehouse.U64(to[0]), "fresh": warehouse.U64(to[len(to)-1]), "from": warehouse.Array(from), "pieces": warehouse.Array(pieces),
+		"split": warehouse.I64(state.Split),
 	})
 	if err != nil {
-		return splitdate.Meta{}, err
+		return nil, err
 	}
-	metas, err := splitdate.CountChunks(ctx, w.db, w.table, r, []splitdate.Chunk{to})
-	return metas[to], err
+	return splitdate.CountChunks(ctx, w.db, w.table, r, to)
 }
 
 // maxChunks is how many chunks RT or LATE may have before a tick merges small ones: enough that inserts need not rewrite

@@ -82,7 +82,7 @@ func (t *Table) CompactChanges() Statement { return t.once("compact_changes.sql"
 func (t *Table) ResolveUnchanged() Statement { return t.once("resolve_unchanged.sql") }
 
 // Rewrite makes a new chunk of RT or LATE: the rows of some chunks without what the changes touch, and the changes'
-// rows of that side. Parameters: to, from, pieces, split.
+// rows of that side, which may be a chunk of their own. Parameters: to, fresh, from, pieces, split.
 func (t *Table) Rewrite(r Region) Statement {
 	side := t.rtSide()
 	if r == Late {

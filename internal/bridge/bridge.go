@@ -32,7 +32,7 @@ type Options struct {
 	Hook            failpoint.Hook
 	NoLoads         bool                  // leave tables that no mark holds alone
 	Blind           bool                  // marks are made without a look at the catalogue, to see what that look is for
-	SliceRows       uint64                // of changes that are applied at once; 0: as many as ClickHouse has memory for
+	Slices          uint64                // in which a table's changes are applied at the least
 	PiecePages      int64                 // of a load, in pages of PostgreSQL; 0: by the size of the table
 	Reloads         <-chan *config.Config // each ends the session; the next one works with it
 	Build           observe.Build         // of this binary, for the metrics

@@ -23,9 +23,11 @@ type tableError struct {
 func (e *tableError) Error() string { return e.err.Error() }
 func (e *tableError) Unwrap() error { return e.err }
 
-// ofTable tells apart what concerns a table alone: a gap, and, where the configuration says so, a bad value.
+// ofTable tells apart what concerns a table alone: a gap, and, where the configuration says so, a bad value. To hold a table
+// that keeps what PostgreSQL has deleted would lose it: its bad values stop the bridge.
 func (s *session) ofTable(t *table, err error) error {
-	if errors.Is(err, rtwindow.ErrGap) || s.cfg.OnBadValue == config.HoldTable && isA[*block.ValueError](err) {
+	holds := s.cfg.OnBadValue == config.HoldTable && !(s.live(t) && t.sql.KeepsOld)
+	if errors.Is(err, rtwindow.ErrGap) || holds && isA[*block.ValueError](err) {
 		return &tableError{t, err}
 	}
 	return err
@@ -42,8 +44,12 @@ func (s *session) holdOn(ctx context.Context, err error) error {
 
 // hold takes a table out of the mark: its view throws, the others go on, and so does the slot. The next load brings it back
 // as PostgreSQL has it. A load that fails is tried again after a pause, because PostgreSQL has to be corrected first; a new
-// configuration begins a new session, and so a load at once.
+// configuration begins a new session, and so a load at once. A table that keeps rows which PostgreSQL has deleted is not given
+// up: the bridge stops.
 func (s *session) hold(ctx context.Context, t *table, why error) error {
+	if s.live(t) && t.sql.KeepsOld {
+		return keepsAlone(t.sql.Source, why)
+	}
 	event := s.log.Error().Err(why).Str("table", t.sql.Source).Str("kind", kindOf(why)).Str("try", fault.Try(why))
 	if isA[*block.ValueError](why) {
 		t.pause = min(max(2*t.pause, firstPause), lastPause)

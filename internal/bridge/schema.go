@@ -341,9 +341,6 @@ func (s *session) reload(ctx context.Context, t *table, why error) error {
 	if fault.Try(why) != "" {
 		err = fault.New(fault.Try(why), "%w", err)
 	}
-	if s.live(t) && t.sql.KeepsOld {
-		return keepsAlone(t.sql.Source, err)
-	}
 	if s.live(t) || t.load != nil {
 		if err := s.hold(ctx, t, err); err != nil {
 			return err

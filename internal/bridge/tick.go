@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -137,7 +136,7 @@ func (s *session) applyPieces(ctx context.Context, t *table, state splitdate.Tab
 		}
 		p.Written = part.Written
 		t.pending = t.pending.Replace(part, i == 0)
-		next, err := s.applySlice(ctx, t, state, part)
+		next, err := s.applySlice(ctx, t, state, part, n > 1)
 		if err != nil {
 			return d, err
 		}
@@ -158,11 +157,11 @@ func (s *session) slices(t *table, p rtwindow.Pending) uint64 {
 	if t.sql.Keyless() {
 		return 1
 	}
-	return p.Rows/cmp.Or(s.opts.SliceRows, sliceRows) + 1
+	return max(p.Rows/sliceRows+1, s.opts.Slices)
 }
 
-// applySlice writes the chunks that compacted pieces make of a state.
-func (s *session) applySlice(ctx context.Context, t *table, state splitdate.Table, p rtwindow.Pending) (d splitdate.Delta, err error) {
+// applySlice writes the chunks that compacted pieces make of a state, new rows apart from others if more is to come.
+func (s *session) applySlice(ctx context.Context, t *table, state splitdate.Table, p rtwindow.Pending, more bool) (d splitdate.Delta, err error) {
 	found, err := t.window.Locate(ctx, state, p)
 	if err != nil {
 		return d, err
@@ -170,7 +169,7 @@ func (s *session) applySlice(ctx context.Context, t *table, state splitdate.Tabl
 	if err := s.mask(ctx, t, state, p, found, &d); err != nil {
 		return d, err
 	}
-	return d, t.window.Rewrite(ctx, state, found, &d)
+	return d, t.window.Rewrite(ctx, state, found, more, &d)
 }
 
 // mask masks the changed rows that are neither in RT nor in LATE, and checks that every one was found.

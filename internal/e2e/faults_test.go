@@ -38,7 +38,7 @@ var (
 
 // What is written again and again until a bridge is held: a late change, and a row that settles soon, lead to every
 // statement but those of stimuli.
-const stimulus = `UPDATE history SET v = {v} WHERE id = 2000 + {v} % 400;
+const stimulus = `UPDATE history SET v = {v} WHERE id = 1 + {v} % 2400;
 	INSERT INTO history VALUES (1000000 + {v}, now() - interval '1 s', {v}, 'new', 0, 'open') ON CONFLICT DO NOTHING`
 
 // sameLateRows changes the same late rows each time, and leaves their TOAST values as they are.
@@ -47,14 +47,14 @@ const sameLateRows = "UPDATE history SET v = {v} WHERE id BETWEEN 2490 AND 2495"
 // addColumn adds a column every other second.
 const addColumn = `DO $$ BEGIN
 		EXECUTE format('ALTER TABLE history ADD COLUMN IF NOT EXISTS extra_%s int DEFAULT 1', (extract(epoch FROM now()) / 2)::int);
-	END $$; UPDATE history SET v = {v} WHERE id = 2000 + {v} % 400`
+	END $$; UPDATE history SET v = {v} WHERE id = 1 + {v} % 2400`
 
 var stimuli = map[string]string{
 	"add_columns":       addColumn,
 	"insert_shape":      addColumn,
 	"insert_unresolved": sameLateRows,
 	"resolve_unchanged": sameLateRows,
-	"keep_late":         sameLateRows, // rows that a fold has frozen
+	"keep_late":         sameLateRows, // see changeFrozen
 	// A transaction of several pieces, one time in ten.
 	"compact_changes": `INSERT INTO history SELECT 100000 + g, now(), g, NULL, 0, 'open', repeat(md5(g::text), 640)
 			FROM generate_series(1, 1800 * ({v} % 10 = 0)::int) g;
@@ -294,18 +294,33 @@ func (st *stage) cast(present *actor, i int, statement string) *actor {
 // seize has the bridge go as far as the point, where it is held.
 func (a *actor) seize(at rig.Point) {
 	a.t.Helper()
+	began := time.Now()
 	a.point, a.starting = at, a.reader == nil || slices.Contains(startPoints, at.Statement)
 	if a.starting {
 		a.crash()
 		a.spawn(at)
 	} else {
-		a.must(a.puppet.Arm(at))
 		a.writer.begin(cmp.Or(stimuli[at.Statement], stimulus))
+		if at.Statement == "keep_late" {
+			a.changeFrozen()
+		}
+		a.must(a.puppet.Arm(at))
+		a.must(a.puppet.Go())
 	}
 	if err := a.awaitHeld(at); err != nil {
 		a.t.Fatalf("%s: %v\n%s", at, err, a.Log())
 	}
 	a.writer.rest()
+	a.t.Logf("%s: held after %v", at, time.Since(began).Round(time.Millisecond))
+}
+
+// changeFrozen holds a fold that is built, until a tick has changed late rows which it has frozen.
+func (a *actor) changeFrozen() {
+	a.t.Helper()
+	built := rig.Point{Statement: "fold", After: true}
+	a.must(a.puppet.Arm(built))
+	a.must(a.awaitHeld(built))
+	a.await()
 }
 
 // recover returns when the actor is well again after a fault: its views are those of now, and right. Where the bridge died

@@ -220,7 +220,7 @@ func (p *player) start(file string) error {
 	}
 	var ctx context.Context
 	ctx, p.cancel = context.WithCancel(context.Background())
-	p.bridge = bridge.New(cfg, zerolog.New(zerolog.NewTestWriter(p.t)).Level(zerolog.WarnLevel), bridge.Options{CheckInvariants: true, SliceRows: 3})
+	p.bridge = bridge.New(cfg, zerolog.New(zerolog.NewTestWriter(p.t)).Level(zerolog.WarnLevel), bridge.Options{CheckInvariants: true, Slices: 3})
 	done := make(chan error, 1)
 	p.done = done
 	b := p.bridge

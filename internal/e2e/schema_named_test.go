@@ -159,6 +159,25 @@ func TestKeptIsNotLoadedAgain(t *testing.T) {
 	_ = b.Stop()
 }
 
+// TestKeptIsNotHeld has a value come that ClickHouse cannot hold, where such a table is to be held: of one that keeps rows the
+// view would be lost with them, so the bridge stops.
+func TestKeptIsNotHeld(t *testing.T) {
+	t.Parallel()
+	r := rig.New(t, servers, "CREATE TABLE kept (id int PRIMARY KEY, at timestamptz NOT NULL, c int DEFAULT 7)",
+		"INSERT INTO kept SELECT g, now() - g * interval '1 h' FROM generate_series(1, 60) g", "CREATE PUBLICATION tidemark FOR ALL TABLES")
+	b := r.Run(r.ConfigFile("tick: 100ms\non_bad_value: hold_table\ntables: {public.kept: {date_column: at, deletes: {keep_older_than: 1d}}}"), bridge.Options{})
+	r.WaitLSN(1)
+	execute(t, r, "DELETE FROM kept WHERE id > 30", "UPDATE kept SET c = 8 WHERE id = 1")
+	r.Eventually(schemaPatience, "the update", func(ctx context.Context) error { return keptRows60(ctx, r) })
+	execute(t, r, "INSERT INTO kept VALUES (61, 'infinity')")
+	if err := <-b.Done(); err == nil || !strings.Contains(err.Error(), "id=61") || fault.Try(err) == "" {
+		t.Errorf("ended with %v: %s", err, fault.Try(err))
+	}
+	if err := keptRows60(t.Context(), r); err != nil {
+		t.Error(err)
+	}
+}
+
 // keptRows60 returns nil if the view has all rows that ever were, with the column that came.
 func keptRows60(ctx context.Context, r *rig.Rig) error {
 	var n uint64

@@ -242,7 +242,7 @@ SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
-SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_changes`
+SELECT `id`, `day`, `price`, {fresh:UInt64} FROM `shop_tidemark`.`composite_changes`
 WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (`day` >= (toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({split:Int64}, 'America/New_York'))));
 
 -- rewrite
@@ -251,7 +251,7 @@ SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_late`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
-SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_changes`
+SELECT `id`, `day`, `price`, {fresh:UInt64} FROM `shop_tidemark`.`composite_changes`
 WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND NOT (`day` >= (toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({split:Int64}, 'America/New_York'))));
 
 -- count_chunks

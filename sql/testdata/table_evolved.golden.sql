@@ -240,7 +240,7 @@ SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
-SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_changes`
+SELECT `id`, `created_at`, `price_2`, {fresh:UInt64} FROM `shop_tidemark`.`evolved_changes`
 WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- rewrite
@@ -249,7 +249,7 @@ SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
-SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_changes`
+SELECT `id`, `created_at`, `price_2`, {fresh:UInt64} FROM `shop_tidemark`.`evolved_changes`
 WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- count_chunks

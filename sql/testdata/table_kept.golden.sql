@@ -279,7 +279,7 @@ SELECT `id`, `created_at`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`kept_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
-SELECT `id`, `created_at`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`kept_changes`
+SELECT `id`, `created_at`, `no\x60te\x27\x5c`, {fresh:UInt64} FROM `shop_tidemark`.`kept_changes`
 WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- rewrite
@@ -288,7 +288,7 @@ SELECT `id`, `created_at`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`kept_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
-SELECT `id`, `created_at`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`kept_changes`
+SELECT `id`, `created_at`, `no\x60te\x27\x5c`, {fresh:UInt64} FROM `shop_tidemark`.`kept_changes`
 WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- count_chunks

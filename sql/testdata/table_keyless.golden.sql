@@ -235,7 +235,7 @@ SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`k
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND (`_lsn`, `_ordinal`) NOT IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
-SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_changes`
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {fresh:UInt64} FROM `shop_tidemark`.`keyless_changes`
 WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1));
 
 -- rewrite
@@ -244,7 +244,7 @@ SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`k
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND (`_lsn`, `_ordinal`) NOT IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
-SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_changes`
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {fresh:UInt64} FROM `shop_tidemark`.`keyless_changes`
 WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND NOT (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1));
 
 -- count_chunks

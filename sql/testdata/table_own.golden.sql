@@ -240,7 +240,7 @@ SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`o
 WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
     AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`)
 UNION ALL
-SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_changes`
+SELECT `_chunk`, `__source_7`, `created_at`, {fresh:UInt64} FROM `shop_tidemark`.`own_changes`
 WHERE `___chunk` IN {pieces:Array(UInt64)} AND `___live` AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- rewrite
@@ -249,7 +249,7 @@ SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`o
 WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
     AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`)
 UNION ALL
-SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_changes`
+SELECT `_chunk`, `__source_7`, `created_at`, {fresh:UInt64} FROM `shop_tidemark`.`own_changes`
 WHERE `___chunk` IN {pieces:Array(UInt64)} AND `___live` AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- count_chunks

@@ -228,7 +228,7 @@ SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
-SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_changes`
+SELECT `id`, `no\x60te\x27\x5c`, {fresh:UInt64} FROM `shop_tidemark`.`stores_changes`
 WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND 1;
 
 -- rewrite
@@ -237,7 +237,7 @@ SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_late`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
-SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_changes`
+SELECT `id`, `no\x60te\x27\x5c`, {fresh:UInt64} FROM `shop_tidemark`.`stores_changes`
 WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND NOT 1;
 
 -- count_chunks
