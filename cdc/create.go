@@ -52,7 +52,7 @@ func createSlot(ctx context.Context, cfg Config, conn *replConn, statement, name
 	c := &creation{done: make(chan struct{})}
 	go func() { // ends with the command, which abandon ends; this function waits for it
 		defer close(c.done)
-		c.err = cfg.Hook.Around(run, statement, func() error { return c.attempt(run, conn, name, options) })
+		c.err = c.attempt(run, cfg, conn, statement, name, options)
 	}()
 	select {
 	case <-c.done:
@@ -75,9 +75,12 @@ const (
 	betweenAttempts  = 100 * time.Millisecond
 )
 
-func (c *creation) attempt(ctx context.Context, conn *replConn, name string, options pglogrepl.CreateReplicationSlotOptions) (err error) {
+func (c *creation) attempt(ctx context.Context, cfg Config, conn *replConn, statement, name string, options pglogrepl.CreateReplicationSlotOptions) (err error) {
 	for range mostAttempts {
-		c.CreateReplicationSlotResult, err = pglogrepl.CreateReplicationSlot(ctx, conn.PgConn, quoteName(name), "pgoutput", options)
+		err = cfg.Hook.Around(ctx, statement, func() (err error) {
+			c.CreateReplicationSlotResult, err = pglogrepl.CreateReplicationSlot(ctx, conn.PgConn, quoteName(name), "pgoutput", options)
+			return err
+		})
 		if sqlState(err) != snapshotTooLarge {
 			return err
 		}

@@ -10,7 +10,7 @@ import (
 
 // where the tests of a package lie that docs/failures.md names; without a package they are ours.
 var testFolders = map[string]string{
-	"": ".", "bridge": "../bridge", "cdc": "../../cdc", "engine": "../engine", "shape": "../shape", "splitdate": "../../splitdate", "sql": "../../sql", "warehouse": "../warehouse",
+	"": ".", "bridge": "../bridge", "load": "../load", "cdc": "../../cdc", "engine": "../engine", "shape": "../shape", "splitdate": "../../splitdate", "sql": "../../sql", "warehouse": "../warehouse",
 }
 
 // TestFailuresAreShown checks that every test exists that docs/failures.md names, and that each failure names one.
