@@ -164,21 +164,19 @@ func joined(parts []string) string {
 }
 
 // Publish adds to the delta what makes a built fold live: the new chunks for the old ones, and masks on what changed since
-// the freeze. live is the number of rows that the fold had to keep.
+// the freeze.
 func (a *Archive) Publish(ctx context.Context, state splitdate.Table, f Fold, journal []splitdate.Chunk, d *splitdate.Delta) error {
-	ready(d)
 	for c, meta := range f.built {
 		d.AddHistoric = append(d.AddHistoric, c)
-		d.Written[c] = meta
+		d.Write(c, meta)
 	}
 	slices.Sort(d.AddHistoric)
 	return a.carry(ctx, state, f, nil, journal, d)
 }
 
-// carry drops the chunks that a fold folds. Of the masks, the listed and the fresh ones, it makes one chunk of those on other
-// chunks and of those on rows of built chunks whose keys are in the journal.
+// carry drops the chunks that a fold folds, and their masks. Of the other masks, listed or fresh, and of those on rows of built
+// chunks whose keys are in the journal, it makes one chunk.
 func (a *Archive) carry(ctx context.Context, state splitdate.Table, f Fold, fresh, journal []splitdate.Chunk, d *splitdate.Delta) error {
-	ready(d)
 	to := a.numbers()
 	err := a.db.Exec(ctx, a.table.FoldMasks(), warehouse.Params{
 		"to": warehouse.U64(to), "masks": warehouse.Array(slices.Concat(state.Masks, fresh)), "from": warehouse.Array(f.From),
@@ -192,16 +190,9 @@ func (a *Archive) carry(ctx context.Context, state splitdate.Table, f Fold, fres
 	d.Scratch = map[sql.Region][]splitdate.Chunk{sql.Masks: fresh}
 	if rows := total(masked); rows > 0 {
 		d.AddMasks = []splitdate.Chunk{to}
-		d.Written[to] = splitdate.Meta{Rows: rows}
+		d.Write(to, splitdate.Meta{Rows: rows})
 	}
 	return err
-}
-
-// ready makes room in a delta for what is written.
-func ready(d *splitdate.Delta) {
-	if d.Written == nil {
-		d.Written = map[splitdate.Chunk]splitdate.Meta{}
-	}
 }
 
 // Check compares the number of rows before and after: a fold changes where rows lie, never how many there are.

@@ -50,7 +50,7 @@ func (a *Archive) Mask(ctx context.Context, state splitdate.Table, pieces []spli
 		if err != nil {
 			return 0, err
 		}
-		if len(dead) > 0 {
+		if len(dead) > 0 { // folded to nothing
 			return rows, a.carry(ctx, state, Fold{From: dead}, []splitdate.Chunk{to}, nil, d)
 		}
 	}
@@ -98,10 +98,9 @@ func (a *Archive) dead(ctx context.Context, state splitdate.Table, fresh map[spl
 
 // list adds a new chunk of masks to the delta, merged with the others if there are many.
 func (a *Archive) list(ctx context.Context, state splitdate.Table, fresh splitdate.Chunk, rows uint64, d *splitdate.Delta) error {
-	ready(d)
 	if len(state.Masks) < maxMaskChunks {
 		d.AddMasks = append(d.AddMasks, fresh)
-		d.Written[fresh] = splitdate.Meta{Rows: rows}
+		d.Write(fresh, splitdate.Meta{Rows: rows})
 		return nil
 	}
 	merge, total := small(state, rows)
@@ -115,7 +114,7 @@ func (a *Archive) list(ctx context.Context, state splitdate.Table, fresh splitda
 	d.DropMasks = append(d.DropMasks, merge...)
 	d.Scratch = map[sql.Region][]splitdate.Chunk{sql.Masks: {fresh}}
 	d.AddMasks = append(d.AddMasks, to)
-	d.Written[to] = splitdate.Meta{Rows: total}
+	d.Write(to, splitdate.Meta{Rows: total})
 	return nil
 }
 

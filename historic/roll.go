@@ -98,7 +98,7 @@ func (a *Archive) written(ctx context.Context, r sql.Region, chunk splitdate.Chu
 		return err
 	}
 	if meta, ok := metas[chunk]; ok {
-		d.Written[chunk] = meta
+		d.Write(chunk, meta)
 		*add = append(*add, chunk)
 	}
 	return nil

@@ -43,7 +43,7 @@ func (w *Window) Release(ctx context.Context, state splitdate.Table, frozen, jou
 	d.DropLate = append(d.DropLate, later...)
 	if meta, ok := metas[to]; ok {
 		d.AddLate = append(d.AddLate, to)
-		d.Written = put(d.Written, to, meta)
+		d.Write(to, meta)
 	}
 	return nil
 }
@@ -80,7 +80,7 @@ func (w *Window) Replace(ctx context.Context, state splitdate.Table, loaded []sp
 		*side.drop = append(*side.drop, touched...)
 		if meta, ok := metas[to]; ok {
 			*side.add = append(*side.add, to)
-			d.Written = put(d.Written, to, meta)
+			d.Write(to, meta)
 		}
 	}
 	return nil

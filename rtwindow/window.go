@@ -150,7 +150,7 @@ func (w *Window) Rewrite(ctx context.Context, state splitdate.Table, f Found, ap
 		for c, meta := range metas {
 			rows += meta.Rows
 			*r.add = append(*r.add, c)
-			d.Written = put(d.Written, c, meta)
+			d.Write(c, meta)
 		}
 		slices.Sort(*r.add)
 		if want := state.Rows(from) - r.found + r.fresh; rows != want {
@@ -159,14 +159,6 @@ func (w *Window) Rewrite(ctx context.Context, state splitdate.Table, f Found, ap
 		*r.drop = slices.Concat(*r.drop, from) // after a TRUNCATE, the chunks that it emptied stand there
 	}
 	return nil
-}
-
-func put(m map[splitdate.Chunk]splitdate.Meta, c splitdate.Chunk, meta splitdate.Meta) map[splitdate.Chunk]splitdate.Meta {
-	if m == nil {
-		m = map[splitdate.Chunk]splitdate.Meta{}
-	}
-	m[c] = meta
-	return m
 }
 
 // rewrite writes what stays to the first chunk, what is new to the last.

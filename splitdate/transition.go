@@ -33,6 +33,14 @@ type Delta struct {
 	Scratch map[sql.Region][]Chunk // written on the way to others: no mark will ever list them
 }
 
+// Write notes a chunk that comes.
+func (d *Delta) Write(c Chunk, m Meta) {
+	if d.Written == nil {
+		d.Written = map[Chunk]Meta{}
+	}
+	d.Written[c] = m
+}
+
 // Empty reports whether the delta changes nothing.
 func (d Delta) Empty() bool {
 	return len(d.AddRT)+len(d.DropRT)+len(d.AddLate)+len(d.DropLate)+len(d.AddHistoric)+len(d.DropHistoric)+

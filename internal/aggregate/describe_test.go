@@ -2,33 +2,17 @@ package aggregate_test
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tidemark-db/tidemark/internal/aggregate"
 	"github.com/tidemark-db/tidemark/internal/config"
-	"github.com/tidemark-db/tidemark/internal/engine"
 	"github.com/tidemark-db/tidemark/internal/fault"
 	"github.com/tidemark-db/tidemark/internal/warehouse"
+	"github.com/tidemark-db/tidemark/internal/warehouse/warehousetest"
 	"github.com/tidemark-db/tidemark/sql"
 )
-
-func open(t *testing.T) *warehouse.Conn {
-	t.Helper()
-	server, err := engine.StartClickHouse(t.Context(), engine.ClickHouseOptions{Progress: os.Stderr})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Stop(t.Context()) })
-	db, err := warehouse.Open(warehouse.Options{DSN: server.DSN("shop")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	return db
-}
 
 func sales(t *testing.T) *sql.Table {
 	t.Helper()
@@ -55,7 +39,7 @@ func named(pairs ...string) (out []config.NamedExpr) {
 }
 
 func TestDescribe(t *testing.T) {
-	db, table := open(t), sales(t)
+	db, table := warehousetest.Open(t, "shop"), sales(t)
 	t.Run("types are the server's", func(t *testing.T) { describeTypes(t, db, table) })
 	for name, c := range refusals {
 		t.Run(name, func(t *testing.T) {
@@ -152,7 +136,7 @@ var refusals = map[string]struct {
 }
 
 func TestDescribeOrderDependent(t *testing.T) {
-	a, faults := aggregate.Describe(t.Context(), open(t), sales(t), config.Aggregate{Name: "a", OrderDependent: true, Measures: named("x", "any(price)")})
+	a, faults := aggregate.Describe(t.Context(), warehousetest.Open(t, "shop"), sales(t), config.Aggregate{Name: "a", OrderDependent: true, Measures: named("x", "any(price)")})
 	if len(faults) > 0 || a.StoredColumns()[0].Type.Name != "AggregateFunction(any, Decimal(12, 2))" {
 		t.Errorf("%v, %v", a, faults)
 	}

@@ -26,8 +26,11 @@ func (e *tableError) Unwrap() error { return e.err }
 // ofTable tells apart what concerns a table alone: a gap, and, where the configuration says so, a bad value. To hold a table
 // that keeps what PostgreSQL has deleted would lose it: its bad values stop the bridge.
 func (s *session) ofTable(t *table, err error) error {
-	holds := s.cfg.OnBadValue == config.HoldTable && !(s.live(t) && t.sql.KeepsOld)
-	if errors.Is(err, rtwindow.ErrGap) || holds && isA[*block.ValueError](err) {
+	bad := s.cfg.OnBadValue == config.HoldTable && isA[*block.ValueError](err)
+	if bad && s.live(t) && t.sql.KeepsOld {
+		return fmt.Errorf("table %s keeps rows that PostgreSQL has deleted, so it is not held: %w", t.sql.Source, err)
+	}
+	if bad || errors.Is(err, rtwindow.ErrGap) {
 		return &tableError{t, err}
 	}
 	return err

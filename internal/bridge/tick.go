@@ -140,7 +140,7 @@ func (s *session) applyPieces(ctx context.Context, t *table, state splitdate.Tab
 		if err != nil {
 			return d, err
 		}
-		if n == 1 {
+		if n == 1 { // as nearly always: the state need not be computed twice
 			return next, nil
 		}
 		if state, err = state.Apply(next); err != nil {

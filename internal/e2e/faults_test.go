@@ -199,7 +199,7 @@ func (st *stage) newActor(n uint64, others []string) *actor {
 	return a
 }
 
-func (a *actor) spawn(at rig.Point) { a.puppet = a.SpawnPuppet(a.file, at, false) }
+func (a *actor) spawn(at rig.Point) { a.puppet = a.SpawnPuppet(a.file, at, rig.PuppetOptions{}) }
 
 // crash kills the bridge.
 func (a *actor) crash() {
@@ -384,7 +384,7 @@ const resyncStep = 3 * time.Second
 func (a *actor) overtake() {
 	a.t.Helper()
 	a.must(a.puppet.Pause())
-	standby := a.SpawnPuppet(a.file, rig.Point{}, true)
+	standby := a.SpawnPuppet(a.file, rig.Point{}, rig.PuppetOptions{Standby: true})
 	a.endLock()
 	a.await()
 	a.writer.begin("")

@@ -78,7 +78,7 @@ func TestRemakeCrash(t *testing.T) {
 	t.Parallel()
 	r := comingColumn(t)
 	file := r.ConfigFile(comingConfig)
-	p := r.SpawnPuppet(file, rig.Point{}, false)
+	p := r.SpawnPuppet(file, rig.Point{}, rig.PuppetOptions{})
 	r.WaitLSN(1)
 	for i, statement := range []string{"hold_view", "drop_table", "create_chunks", "create_masks"} {
 		for _, after := range []bool{false, true} {
@@ -91,7 +91,7 @@ func TestRemakeCrash(t *testing.T) {
 				t.Fatalf("%s: %v\n%s", at, err, r.Log())
 			}
 			p.Kill()
-			p = r.SpawnPuppet(file, rig.Point{}, false)
+			p = r.SpawnPuppet(file, rig.Point{}, rig.PuppetOptions{})
 			sameAsSource(t, r, "accounts")
 		}
 	}
@@ -103,7 +103,7 @@ func TestSchemaCrash(t *testing.T) {
 	t.Parallel()
 	r := comingColumn(t)
 	file := r.ConfigFile(comingConfig)
-	p := r.SpawnPuppet(file, rig.Point{}, false)
+	p := r.SpawnPuppet(file, rig.Point{}, rig.PuppetOptions{})
 	r.WaitLSN(1)
 	steps := []string{"add_columns", "insert_shape", "insert_mark", "create_view"}
 	var columns []string
@@ -123,7 +123,7 @@ func TestSchemaCrash(t *testing.T) {
 			t.Fatalf("%s: %v\n%s", at, err, r.Log())
 		}
 		p.Kill()
-		p = r.SpawnPuppet(file, rig.Point{}, false)
+		p = r.SpawnPuppet(file, rig.Point{}, rig.PuppetOptions{})
 		sameAsSource(t, r, "accounts")
 		if i%2 == 1 { // a column that goes, in between
 			execute(t, r, "BEGIN; ALTER TABLE accounts DROP "+column+"; UPDATE accounts SET v = -v; COMMIT")

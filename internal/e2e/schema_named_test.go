@@ -170,7 +170,7 @@ func TestKeptIsNotHeld(t *testing.T) {
 	execute(t, r, "DELETE FROM kept WHERE id > 30", "UPDATE kept SET c = 8 WHERE id = 1")
 	r.Eventually(schemaPatience, "the update", func(ctx context.Context) error { return keptRows60(ctx, r) })
 	execute(t, r, "INSERT INTO kept VALUES (61, 'infinity')")
-	if err := <-b.Done(); err == nil || !strings.Contains(err.Error(), "id=61") || fault.Try(err) == "" {
+	if err := <-b.Done(); err == nil || !strings.Contains(err.Error(), "so it is not held") || !strings.Contains(err.Error(), "id=61") || fault.Try(err) == "" {
 		t.Errorf("ended with %v: %s", err, fault.Try(err))
 	}
 	if err := keptRows60(t.Context(), r); err != nil {

@@ -71,7 +71,7 @@ func (st *stage) anyFault(chance *rand.Rand) {
 		st.must(st.servers.ClickHouse.Resume())
 	case 5:
 		st.must(a.puppet.Pause())
-		standby := a.SpawnPuppet(a.file, rig.Point{}, true)
+		standby := a.SpawnPuppet(a.file, rig.Point{}, rig.PuppetOptions{Standby: true})
 		a.endLock()
 		st.wait(time.Duration(chance.Int64N(int64(2 * time.Second))))
 		st.must(a.puppet.Resume())

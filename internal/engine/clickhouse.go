@@ -69,12 +69,11 @@ func StartClickHouse(ctx context.Context, o ClickHouseOptions) (*ClickHouse, err
 }
 
 func (c *ClickHouse) create(ctx context.Context) error {
-	return startOnFreePort(c.options.Port, func(port int) error {
-		return startOnFreePort(c.options.HTTPPort, func(httpPort int) error {
-			c.port, c.httpPort = port, httpPort
-			return c.Start(ctx)
-		})
-	})
+	c.port, c.httpPort = c.options.Port, c.options.HTTPPort
+	if err := c.choose(&c.port, &c.httpPort, &c.inner, &c.innerHTTP); err != nil {
+		return err
+	}
+	return c.Start(ctx)
 }
 
 // Port returns the TCP port of the native protocol.
@@ -100,11 +99,6 @@ func (c *ClickHouse) describe(ctx context.Context) (command, error) {
 		return command{}, err
 	}
 	start := filepath.Join(c.dir, "start.sql")
-	for _, port := range []*int{&c.inner, &c.innerHTTP} {
-		if *port, err = freePort(); err != nil {
-			return command{}, err
-		}
-	}
 	config, err := c.configure()
 	if err == nil {
 		err = os.WriteFile(start, []byte(startSQL), 0o644)

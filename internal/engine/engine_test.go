@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -224,20 +225,26 @@ func TestPortTaken(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("ClickHouse on a taken port: %v; want its log's words", err)
 	}
-	var ports []int
-	err = startOnFreePort(0, func(port int) error {
-		ports = append(ports, port)
-		if len(ports) == 1 { // somebody else is quicker
-			racer, err := net.Listen("tcp", address(port))
-			must(t, err)
-			t.Cleanup(func() { _ = racer.Close() })
-			return fmt.Errorf("port %d is taken", port)
+}
+
+// TestReserve chooses many ports: each is one server's alone until that is discarded, so it finds its own free when it restarts.
+func TestReserve(t *testing.T) {
+	var first server
+	defer func() { must(t, first.discard()) }()
+	ports := make([]int, 500)
+	for i := range ports {
+		must(t, first.choose(&ports[i]))
+		if slices.Contains(ports[:i], ports[i]) {
+			t.Fatalf("port %d is given twice", ports[i])
 		}
-		return nil
-	})
-	if err != nil || len(ports) != 2 {
-		t.Errorf("start after a lost race: tried ports %v, %v", ports, err)
 	}
+	if _, err := net.Listen("unix", fmt.Sprintf("@tidemark-engine-port-%d", ports[0])); err == nil {
+		t.Error("a reserved port can be reserved again")
+	}
+	must(t, first.discard())
+	again, err := net.Listen("unix", fmt.Sprintf("@tidemark-engine-port-%d", ports[0]))
+	must(t, err)
+	must(t, again.Close())
 }
 
 // TestClickHouseSurvivesResets resets connections as killed clients do; clickhouse-local by itself ends at the first.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -12,23 +13,31 @@ import (
 const (
 	firstPort = 20000
 	lastPort  = 32000
-	portTries = 5 // starts of one server, each on other ports
 )
 
-// freePort returns a port of 127.0.0.1 on which nobody listens now. Another process may take it before it is used, so
-// who starts a server on it looks at portTaken when that fails, and tries again.
-func freePort() (int, error) {
-	var err error
-	for range 100 {
-		port := firstPort + rand.IntN(lastPort-firstPort)
-		if err = listenOnce(port); err == nil {
-			return port, nil
-		}
-	}
-	return 0, fmt.Errorf("find a free port: %w", err)
+// A reservation keeps a port for a server from before its first start until it is stopped for good, whether it listens or
+// not: no other server of ours gets it, of this process or another. It is an abstract Unix socket of the port's number, which
+// the kernel frees with its process.
+type reservation struct {
+	net.Listener
+	port int
 }
 
-func portTaken(port int) bool { return listenOnce(port) != nil }
+// reserve reserves a port of 127.0.0.1 on which nobody listens.
+func reserve() (reservation, error) {
+	var err error
+	for range 100 {
+		r := reservation{port: firstPort + rand.IntN(lastPort-firstPort)}
+		if r.Listener, err = net.Listen("unix", fmt.Sprintf("@tidemark-engine-port-%d", r.port)); err != nil {
+			continue
+		}
+		if err = listenOnce(r.port); err == nil {
+			return r, nil
+		}
+		err = errors.Join(err, r.Close())
+	}
+	return reservation{}, fmt.Errorf("find a free port: %w", err)
+}
 
 func listenOnce(port int) error {
 	listener, err := net.Listen("tcp", address(port))
@@ -39,21 +48,3 @@ func listenOnce(port int) error {
 }
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
-
-// startOnFreePort calls start with the given port, or, where it is 0, with a free one, again as long as it fails and
-// somebody else has that port.
-func startOnFreePort(port int, start func(port int) error) error {
-	if port != 0 {
-		return start(port)
-	}
-	var err error
-	for range portTries {
-		if port, err = freePort(); err != nil {
-			return err
-		}
-		if err = start(port); err == nil || !portTaken(port) {
-			return err
-		}
-	}
-	return err
-}

@@ -74,10 +74,11 @@ func (p *Postgres) create(ctx context.Context, o PostgresOptions) error {
 	if err := p.initialize(ctx, o.Version); err != nil {
 		return err
 	}
-	return startOnFreePort(o.Port, func(port int) error {
-		p.port = port
-		return p.Start(ctx)
-	})
+	p.port = o.Port
+	if err := p.choose(&p.port); err != nil {
+		return err
+	}
+	return p.Start(ctx)
 }
 
 // BinDir returns the folder of a PostgreSQL version's programs: postgres, initdb and pg_ctl.

@@ -36,6 +36,8 @@ type server struct {
 	probe   func(ctx context.Context) error
 	quit    []syscall.Signal // in the order in which a stop tries them
 
+	reserved []reservation // until Stop
+
 	mu   sync.Mutex
 	proc *process // nil before the first start
 }
@@ -216,12 +218,33 @@ func (s *server) logTry() string {
 	return "see its log, " + s.log
 }
 
-// discard deletes the folder of a server that never came up, if it was made for it.
-func (s *server) discard() error {
-	if !s.temp {
-		return nil
+// choose gives each port that is 0 a number, which is the server's until it is discarded.
+func (s *server) choose(ports ...*int) error {
+	for _, port := range ports {
+		if *port != 0 {
+			continue
+		}
+		r, err := reserve()
+		if err != nil {
+			return fmt.Errorf("start %s: %w", s.title, err)
+		}
+		s.reserved = append(s.reserved, r)
+		*port = r.port
 	}
-	return os.RemoveAll(s.dir)
+	return nil
+}
+
+// discard frees the ports of a server and deletes its folder, if they were made for it.
+func (s *server) discard() error {
+	var errs []error
+	for _, r := range s.reserved {
+		errs = append(errs, r.Close())
+	}
+	s.reserved = nil
+	if s.temp {
+		errs = append(errs, os.RemoveAll(s.dir))
+	}
+	return errors.Join(errs...)
 }
 
 // removeTemp is what the supervisor deletes should we die.

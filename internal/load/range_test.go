@@ -3,14 +3,13 @@ package load
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tidemark-db/tidemark/internal/block"
-	"github.com/tidemark-db/tidemark/internal/engine"
 	"github.com/tidemark-db/tidemark/internal/warehouse"
+	"github.com/tidemark-db/tidemark/internal/warehouse/warehousetest"
 	"github.com/tidemark-db/tidemark/splitdate"
 	"github.com/tidemark-db/tidemark/sql"
 )
@@ -25,16 +24,7 @@ const (
 // TestRangesAgree asks the loader and ClickHouse of the same dates whether they lie in the same ranges: a row of which they
 // think otherwise would be loaded and stay, or be neither.
 func TestRangesAgree(t *testing.T) {
-	server, err := engine.StartClickHouse(t.Context(), engine.ClickHouseOptions{Progress: os.Stderr})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Stop(t.Context()) })
-	db, err := warehouse.Open(warehouse.Options{DSN: server.DSN("shop")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := warehousetest.Open(t, "shop")
 	for _, c := range []struct {
 		oid      uint32
 		override string

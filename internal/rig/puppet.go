@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -43,10 +44,17 @@ type Puppet struct {
 	orders, answers *os.File
 }
 
-// The environment of a puppet: its configuration file, and whether it is a standby.
+// PuppetOptions of a puppet beyond its configuration; see bridge.Options.
+type PuppetOptions struct {
+	Standby bool
+	Slices  uint64
+}
+
+// The environment of a puppet: its configuration file, and its options.
 const (
 	puppetConfig  = "TIDEMARK_PUPPET_CONFIG"
 	puppetStandby = "TIDEMARK_PUPPET_STANDBY"
+	puppetSlices  = "TIDEMARK_PUPPET_SLICES"
 )
 
 // Puppets makes the test binary a puppet when it was started as one; TestMain calls it first. It does not return then.
@@ -57,7 +65,7 @@ func Puppets() {
 }
 
 // SpawnPuppet starts a bridge that is held when it reaches the point for the first time. Process.Log has what it logs.
-func (r *Rig) SpawnPuppet(file string, at Point, standby bool) *Puppet {
+func (r *Rig) SpawnPuppet(file string, at Point, o PuppetOptions) *Puppet {
 	r.t.Helper()
 	program, err := os.Executable()
 	r.must(err)
@@ -68,10 +76,7 @@ func (r *Rig) SpawnPuppet(file string, at Point, standby bool) *Puppet {
 	answers, tell, err := os.Pipe()
 	r.must(err)
 	cmd := exec.Command(program)
-	cmd.Env = append(os.Environ(), puppetConfig+"="+file)
-	if standby {
-		cmd.Env = append(cmd.Env, puppetStandby+"=1")
-	}
+	cmd.Env = append(os.Environ(), puppetConfig+"="+file, fmt.Sprintf("%s=%t", puppetStandby, o.Standby), fmt.Sprintf("%s=%d", puppetSlices, o.Slices))
 	cmd.Stderr, cmd.Stdout = log, log
 	cmd.ExtraFiles = []*os.File{hear, tell}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -204,7 +209,12 @@ func bePuppet(file string) int {
 	if orders.Scan() {
 		h.order(orders.Text())
 	}
-	h.bridge = bridge.New(cfg, log, bridge.Options{Hook: h.hook, Standby: os.Getenv(puppetStandby) != ""})
+	slices, err := strconv.ParseUint(os.Getenv(puppetSlices), 10, 64)
+	if err != nil {
+		log.Error().Err(err).Msg("read " + puppetSlices)
+		return 2
+	}
+	h.bridge = bridge.New(cfg, log, bridge.Options{Hook: h.hook, Standby: os.Getenv(puppetStandby) == "true", Slices: slices})
 	go func() { // ends with the process
 		for orders.Scan() {
 			h.order(strings.TrimSpace(orders.Text()))

@@ -2,27 +2,16 @@ package warehouse_test
 
 import (
 	"fmt"
-	"os"
 	"testing"
 
-	"github.com/tidemark-db/tidemark/internal/engine"
-	"github.com/tidemark-db/tidemark/internal/warehouse"
+	"github.com/tidemark-db/tidemark/internal/warehouse/warehousetest"
 	"github.com/tidemark-db/tidemark/sql"
 )
 
 // BenchmarkDurability measures what it costs that an acknowledged insert is on disk: small inserts, as of a tick, and large
 // ones, as of a load.
 func BenchmarkDurability(b *testing.B) {
-	server, err := engine.StartClickHouse(b.Context(), engine.ClickHouseOptions{Progress: os.Stderr})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = server.Stop(b.Context()) })
-	db, err := warehouse.Open(warehouse.Options{DSN: server.DSN("default")})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = db.Close() })
+	db := warehousetest.Open(b, "default")
 	exec := func(text string) {
 		if err := db.Exec(b.Context(), sql.Statement{Name: "bench", Text: text}, nil); err != nil {
 			b.Fatal(err)
