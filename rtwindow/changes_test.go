@@ -158,36 +158,71 @@ func TestChosen(t *testing.T) {
 		state.Chunks[i] = splitdate.Meta{Rows: 10}
 	}
 	state.Chunks[0] = splitdate.Meta{Rows: 1_000_000}
-	if got := chosen(state, chunks[:maxChunks], chunks[3:4], 5); !slices.Equal(got, chunks[3:4]) {
+	few := chunks[:maxChunks-1]
+	if got := chosen(state, few, chunks[3:4], 5, false); !slices.Equal(got.merged, chunks[3:4]) || len(got.alone) > 0 {
 		t.Errorf("with few chunks, %v are rewritten besides the touched one", got)
 	}
-	got := chosen(state, chunks, nil, 5)
+	if got := chosen(state, few, few[:2], 5, false); !slices.Equal(got.merged, few[1:2]) || !slices.Equal(got.alone, few[:1]) {
+		t.Errorf("of a large and a small chunk, %v: the large one should keep a chunk of its own", got)
+	}
+	if got := chosen(state, few, few[:2], 1_000_000, false); len(got.merged) != 2 || len(got.alone) > 0 {
+		t.Errorf("of chunks no larger than what comes, %v: all should be merged", got)
+	}
+	if got := chosen(state, few, few[:2], 1_000_000, true); len(got.merged) > 0 || len(got.alone) != 2 {
+		t.Errorf("with more to come, %v: none should be merged", got)
+	}
+	got := chosen(state, chunks, nil, 5, false).merged
 	if len(got) < 30 || slices.Contains(got, 0) {
 		t.Errorf("with many chunks, %v are merged: all small ones should be, and the large one not", got)
 	}
 }
 
-// TestChunksStayFew runs the policy over many ticks of inserts: the number of chunks stays bounded, and a row is rewritten
-// a logarithmic number of times.
+// TestChunksStayFew runs the policy over many ticks: the number of chunks stays bounded, whatever the ticks touch, and a row
+// that is only inserted is rewritten a logarithmic number of times.
 func TestChunksStayFew(t *testing.T) {
-	state := splitdate.Table{Chunks: map[splitdate.Chunk]splitdate.Meta{}}
-	numbers := splitdate.NewNumbers(1)
-	written, inserted := uint64(0), uint64(0)
-	for tick := range 1800 {
-		fresh := uint64(100 + tick%17)
-		from := chosen(state, state.RT, nil, fresh)
+	for _, share := range []int{0, 1, 30, 100} { // of the chunks that a tick touches, in percent
+		for _, fresh := range []uint64{10, 20_000} {
+			state := splitdate.Table{Chunks: map[splitdate.Chunk]splitdate.Meta{}}
+			numbers := splitdate.NewNumbers(1)
+			written, inserted := uint64(0), uint64(0)
+			for tick := range 1800 {
+				var touched []splitdate.Chunk
+				for i, c := range state.RT {
+					if (i*7919+tick*104_729)%100 < share {
+						touched = append(touched, c)
+					}
+				}
+				d := ticked(state, chosen(state, state.RT, touched, fresh, false), fresh, numbers)
+				next, err := state.Apply(d)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, meta := range d.Written {
+					written += meta.Rows
+				}
+				state, inserted = next, inserted+fresh
+				if len(state.RT) > 2*maxChunks {
+					t.Fatalf("%d%% touched, tick %d: %d chunks", share, tick, len(state.RT))
+				}
+			}
+			if factor := float64(written) / float64(inserted); share == 0 && factor > 12 {
+				t.Errorf("each row was written %.1f times", factor)
+			}
+		}
+	}
+}
+
+// ticked is what a choice makes of a state.
+func ticked(state splitdate.Table, c choice, fresh uint64, numbers *splitdate.Numbers) (d splitdate.Delta) {
+	add := func(rows uint64) {
 		to := numbers.Next()
-		rows := state.Rows(from) + fresh
-		next, err := state.Apply(splitdate.Delta{AddRT: []splitdate.Chunk{to}, DropRT: from, Written: map[splitdate.Chunk]splitdate.Meta{to: {Rows: rows}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		state, written, inserted = next, written+rows, inserted+fresh
-		if len(state.RT) > 2*maxChunks {
-			t.Fatalf("tick %d: %d chunks", tick, len(state.RT))
-		}
+		d.AddRT = append(d.AddRT, to)
+		d.Write(to, splitdate.Meta{Rows: rows})
 	}
-	if factor := float64(written) / float64(inserted); factor > 12 {
-		t.Errorf("each row was written %.1f times", factor)
+	add(state.Rows(c.merged) + fresh)
+	for _, chunk := range c.alone {
+		add(state.Chunks[chunk].Rows)
 	}
+	d.DropRT = slices.Concat(c.merged, c.alone)
+	return d
 }

@@ -120,9 +120,9 @@ func (w *Window) CheckFound(p Pending, f Found, masked uint64) error {
 	return nil
 }
 
-// Rewrite writes the chunks of RT and LATE that the changes make, and adds them to the delta. New rows may lie apart from those
-// that stay: what the next slice of the changes touches has none of them then.
-func (w *Window) Rewrite(ctx context.Context, state splitdate.Table, f Found, apart bool, d *splitdate.Delta) error {
+// Rewrite writes the chunks of RT and LATE that the changes make, and adds them to the delta. Where more changes are to come,
+// new rows lie apart from those that stay: the next slice of the changes touches none of them then.
+func (w *Window) Rewrite(ctx context.Context, state splitdate.Table, f Found, more bool, d *splitdate.Delta) error {
 	for _, r := range []struct {
 		region    sql.Region
 		chunks    []splitdate.Chunk
@@ -137,12 +137,8 @@ func (w *Window) Rewrite(ctx context.Context, state splitdate.Table, f Found, ap
 		if len(r.touched) == 0 && r.fresh == 0 {
 			continue
 		}
-		from := chosen(state, r.chunks, r.touched, r.fresh)
-		to := []splitdate.Chunk{w.numbers()}
-		if apart {
-			to = append(to, w.numbers())
-		}
-		metas, err := w.rewrite(ctx, r.region, state, from, to, f.pieces)
+		l := w.lay(chosen(state, r.chunks, r.touched, r.fresh, more), more)
+		metas, err := w.rewrite(ctx, r.region, state, l, f.pieces)
 		if err != nil {
 			return err
 		}
@@ -153,46 +149,99 @@ func (w *Window) Rewrite(ctx context.Context, state splitdate.Table, f Found, ap
 			d.Write(c, meta)
 		}
 		slices.Sort(*r.add)
-		if want := state.Rows(from) - r.found + r.fresh; rows != want {
-			return fmt.Errorf("table %s: new %s chunks %d have %d rows instead of %d: %w", w.table.Source, r.region, to, rows, want, splitdate.ErrInvariant)
+		if want := state.Rows(l.from) - r.found + r.fresh; rows != want {
+			return fmt.Errorf("table %s: new %s chunks %d have %d rows instead of %d: %w", w.table.Source, r.region, l.all(), rows, want, splitdate.ErrInvariant)
 		}
-		*r.drop = slices.Concat(*r.drop, from) // after a TRUNCATE, the chunks that it emptied stand there
+		*r.drop = slices.Concat(*r.drop, l.from) // after a TRUNCATE, the chunks that it emptied stand there
 	}
 	return nil
 }
 
-// rewrite writes what stays to the first chunk, what is new to the last.
-func (w *Window) rewrite(ctx context.Context, r sql.Region, state splitdate.Table, from, to, pieces []splitdate.Chunk) (map[splitdate.Chunk]splitdate.Meta, error) {
+// layout says where a rewrite writes: what stays of each chunk of from to the one of to beside it, new rows to fresh.
+type layout struct {
+	from, to []splitdate.Chunk
+	fresh    splitdate.Chunk
+}
+
+// lay numbers the chunks that a choice makes.
+func (w *Window) lay(c choice, more bool) layout {
+	l := layout{fresh: w.numbers()}
+	into := l.fresh
+	if more && len(c.merged) > 0 {
+		into = w.numbers()
+	}
+	for _, chunk := range c.merged {
+		l.from, l.to = append(l.from, chunk), append(l.to, into)
+	}
+	for _, chunk := range c.alone {
+		l.from, l.to = append(l.from, chunk), append(l.to, w.numbers())
+	}
+	return l
+}
+
+// all lists the chunks that may come.
+func (l layout) all() []splitdate.Chunk {
+	to := append([]splitdate.Chunk{l.fresh}, l.to...)
+	slices.Sort(to)
+	return slices.Compact(to)
+}
+
+func (w *Window) rewrite(ctx context.Context, r sql.Region, state splitdate.Table, l layout, pieces []splitdate.Chunk) (map[splitdate.Chunk]splitdate.Meta, error) {
 	err := w.db.Exec(ctx, w.table.Rewrite(r), warehouse.Params{
-		"to": warehouse.U64(to[0]), "fresh": warehouse.U64(to[len(to)-1]), "from": warehouse.Array(from), "pieces": warehouse.Array(pieces),
+		"from": warehouse.Array(l.from), "to": warehouse.Array(l.to), "fresh": warehouse.U64(l.fresh), "pieces": warehouse.Array(pieces),
 		"split": warehouse.I64(state.Split),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return splitdate.CountChunks(ctx, w.db, w.table, r, to)
+	return splitdate.CountChunks(ctx, w.db, w.table, r, l.all())
 }
 
-// maxChunks is how many chunks RT or LATE may have before a tick merges small ones: enough that inserts need not rewrite
-// anything, few enough that a view opens them at no cost.
-const maxChunks = 16
+const (
+	// maxChunks is how many chunks RT or LATE may have before a tick merges small ones: enough that inserts need not rewrite
+	// anything, few enough that a view opens them at no cost.
+	maxChunks = 16
+	// smallChunk is the number of rows of a chunk that costs no more to be merged than to be written by itself.
+	smallChunk = 1 << 16
+)
 
-// chosen is the chunk policy: which chunks a tick rewrites into one. It takes the touched ones, and, when there are
-// many, all that are no larger than what is being rewritten anyway, so that a row is rewritten a logarithmic number of
-// times.
-func chosen(state splitdate.Table, chunks, touched []splitdate.Chunk, fresh uint64) []splitdate.Chunk {
-	from := slices.Clone(touched)
-	if len(chunks)-len(touched) < maxChunks {
-		return from
+// choice is which chunks a tick rewrites: those that it merges with the new rows, and touched ones that keep a chunk of their
+// own.
+type choice struct{ merged, alone []splitdate.Chunk }
+
+// chosen is the chunk policy. A tick merges the touched chunks that are no larger than what it writes with them anyway, so that
+// a row is rewritten a logarithmic number of times; the larger ones stay apart, so that rows which came at one time, and
+// mostly change at one time, stay together, and a tick costs what it touches. When there are many chunks, small ones that are
+// not touched are merged too. Where more changes are to come, only that merges any.
+func chosen(state splitdate.Table, chunks, touched []splitdate.Chunk, fresh uint64, more bool) (c choice) {
+	total, small := fresh, uint64(smallChunk)
+	if more {
+		total, small = 0, 0
 	}
-	rest := slices.DeleteFunc(slices.Clone(chunks), func(c splitdate.Chunk) bool { return slices.Contains(touched, c) })
-	slices.SortFunc(rest, func(a, b splitdate.Chunk) int { return cmp.Compare(state.Chunks[a].Rows, state.Chunks[b].Rows) })
-	total := state.Rows(touched) + fresh
-	for i, c := range rest {
-		if rows := state.Chunks[c].Rows; i < 2 || rows <= total {
-			from = append(from, c)
-			total += rows
+	take := func(chunk splitdate.Chunk) {
+		c.merged = append(c.merged, chunk)
+		total += state.Chunks[chunk].Rows
+	}
+	for _, chunk := range bySize(state, touched) {
+		if state.Chunks[chunk].Rows <= max(total, small) {
+			take(chunk)
 		}
 	}
-	return from
+	if len(chunks)-len(c.merged) >= maxChunks {
+		for i, chunk := range bySize(state, without(chunks, c.merged)) {
+			if i < 2 || state.Chunks[chunk].Rows <= total {
+				take(chunk)
+			}
+		}
+	}
+	c.alone = without(touched, c.merged)
+	return c
+}
+
+func bySize(state splitdate.Table, chunks []splitdate.Chunk) []splitdate.Chunk {
+	return slices.SortedStableFunc(slices.Values(chunks), func(a, b splitdate.Chunk) int { return cmp.Compare(state.Chunks[a].Rows, state.Chunks[b].Rows) })
+}
+
+func without(chunks, others []splitdate.Chunk) []splitdate.Chunk {
+	return slices.DeleteFunc(slices.Clone(chunks), func(c splitdate.Chunk) bool { return slices.Contains(others, c) })
 }

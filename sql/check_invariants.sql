@@ -1,3 +1,4 @@
+{{withMark}}
 SELECT
     (SELECT count() FROM {{.RT}} WHERE `_chunk` IN {{state}}.rt AND NOT {{.Side}}) AS `rt_before_split`,
     (SELECT count() FROM {{.Historic}} WHERE `_chunk` IN arrayConcat({{state}}.clean, {{state}}.dirty) AND {{.SettledSide}}) AS `historic_after_split`,

@@ -6,10 +6,12 @@ CREATE OR REPLACE VIEW {{.View}}
 )
 SQL SECURITY INVOKER
 AS
+{{withMark}}
 SELECT {{defaults .Columns}} FROM system.one
 WHERE throwIf({{aggregate}}.definition != {{literal .Definition}}, {{literal .NotYet}})
     OR throwIf(NOT getSetting('use_partition_pruning'), {{literal .NoPruning}})
 UNION ALL
+{{withMark}}
 SELECT {{.Results}}
 FROM
 (
@@ -33,6 +35,7 @@ FROM
 GROUP BY {{.KeyAliases}}
 {{- end}}
 UNION ALL
+{{withMark}}
 SELECT {{guarded .Columns}}
 FROM
 (

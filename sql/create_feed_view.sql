@@ -11,7 +11,9 @@ CREATE OR REPLACE VIEW {{.FeedView}}
 {{- end}}
 )
 SQL SECURITY INVOKER
-AS SELECT transform(`_code`, [68, 73, 76, 84, 85], ['delete', 'insert', 'load', 'truncate', 'update'], '') AS `_op`, `_epoch`,
+AS
+{{withMark}}
+SELECT transform(`_code`, [68, 73, 76, 84, 85], ['delete', 'insert', 'load', 'truncate', 'update'], '') AS `_op`, `_epoch`,
     {{lsnText "`_position`"}} AS `_lsn`, `_position`, `_ordinal`, `_time` AS `_commit_time`{{range .Columns}}, {{ident .Shown}}{{end}}
 FROM
 (

@@ -19,7 +19,7 @@ AS SELECT
     m.1 AS `term`
 FROM
 (
-    SELECT {{mark}} AS m
+    SELECT {{readMark}} AS m
 )
 ARRAY JOIN CAST(m.5, {{literal (print "Array(Tuple(String, " tableType "))")}}) AS t
 COMMENT 'tidemark: as of which commit, and with which split date, a query sees each table'

@@ -6,28 +6,34 @@ CREATE OR REPLACE VIEW {{.View}}
 )
 SQL SECURITY INVOKER
 AS
+{{withMark}}
 SELECT {{defaults .Columns}} FROM system.one
 WHERE throwIf(NOT mapContains({{tables}}, {{literal .Name}}), {{literal .NotYet}})
     OR throwIf({{mark}}.3 <= {{.Since}} OR {{state}}.narrowed > {{.Narrowed}} AND {{mark}}.3 > {{state}}.narrowed, {{literal .Changed}})
     OR throwIf(NOT getSetting('use_partition_pruning'), {{literal .NoPruning}})
 UNION ALL
+{{withMark}}
 SELECT {{shown .Columns}} FROM {{.Historic}}
 WHERE indexHint(`_chunk` IN {{state}}.clean)
 {{- if not .Keyless}}
 UNION ALL
+{{withMark}}
 SELECT {{shown .Columns}} FROM {{.Historic}}
 WHERE notEmpty({{state}}.dirty) AND indexHint(`_chunk` IN {{state}}.dirty)
     AND (`_chunk`, {{hidden .Key}}) NOT IN (SELECT `_of`, {{idents .Key}} FROM {{.Masks}} WHERE `_chunk` IN {{state}}.masks)
 {{- end}}
 {{- if not .Mirrored}}
 UNION ALL
+{{withMark}}
 SELECT {{shown .Columns}} FROM {{.Late}}
 WHERE notEmpty({{state}}.late) AND indexHint(`_chunk` IN {{state}}.late)
 {{- end}}
 UNION ALL
+{{withMark}}
 SELECT {{shown .Columns}} FROM {{.RT}}
 WHERE indexHint(`_chunk` IN {{state}}.rt)
 UNION ALL
+{{withMark}}
 SELECT {{guarded .Columns}}
 FROM
 (

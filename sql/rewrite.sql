@@ -1,5 +1,5 @@
 INSERT INTO {{.Region}} ({{idents .Stored}}, `_chunk`)
-SELECT {{idents .Stored}}, {to:UInt64} FROM {{.Region}}
+SELECT {{idents .Stored}}, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM {{.Region}}
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND {{tuple .Key}} NOT IN (SELECT {{idents .Key}} FROM {{.Changes}} WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL

@@ -3,6 +3,7 @@ package sql
 import (
 	"embed"
 	"fmt"
+	"slices"
 	"strings"
 	"text/template"
 )
@@ -17,9 +18,10 @@ type Statement struct {
 	Text string
 }
 
-// Changes reports whether the statement changes state; those of ours that do not begin with SELECT, CHECK or DESCRIBE.
+// Changes reports whether the statement changes state: those of ours that only read begin with one of these words.
 func (s Statement) Changes() bool {
-	return !strings.HasPrefix(s.Text, "SELECT") && !strings.HasPrefix(s.Text, "CHECK") && !strings.HasPrefix(s.Text, "DESCRIBE")
+	first := strings.Fields(s.Text)[0]
+	return !slices.Contains([]string{"SELECT", "WITH", "CHECK", "DESCRIBE"}, first)
 }
 
 // The types of the mark's maps of tables. Readers need the first alone, so it stays small; the second is the writer's.
@@ -94,23 +96,25 @@ func functions(prefix string) template.FuncMap {
 		"equal":       equal,
 		"equalSource": func(a, b string, key []string) string { return equalSource(prefix, a, b, key) },
 		// Bound to the database by render.
-		"mark": noDatabase, "tables": noDatabase, "state": noDatabase, "aggregate": noDatabase,
+		"readMark": noDatabase, "withMark": noDatabase, "mark": noDatabase, "tables": noDatabase, "state": noDatabase, "aggregate": noDatabase,
 	}
 }
 
 func noDatabase() (string, error) { return "", fmt.Errorf("no database bound") }
 
 // Mark is the scalar subquery that reads the newest mark. ClickHouse evaluates scalar subqueries of one text once per
-// query, so it must be this very text wherever a view needs the mark: that is what gives a query one state.
+// query, so it must be this very text wherever a view needs the mark: that is what gives a query one state. Each SELECT of a
+// view names it once, because ClickHouse resolves it wherever it stands, which takes longer than all that is done with it.
 func (d Database) Mark() string {
 	return "(SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM " + d.SplitDate() + " ORDER BY `term` DESC, `epoch` DESC LIMIT 1)"
 }
 
 // render executes a file's template. A failure is a fault of this package, seen by every test that renders the file.
 func render(d Database, file string, data any) Statement {
-	parsed, name, aggregate := templates, "", ""
+	parsed, prefix, name, aggregate := templates, ownPrefix, "", ""
 	if own, ok := data.(interface{ columnPrefix() string }); ok && own.columnPrefix() != ownPrefix {
-		parsed = parse(own.columnPrefix())
+		prefix = own.columnPrefix()
+		parsed = parse(prefix)
 	}
 	t := template.Must(parsed.Clone())
 	if table, ok := data.(interface{ name() string }); ok {
@@ -119,12 +123,14 @@ func render(d Database, file string, data any) Statement {
 	if a, ok := data.(interface{ aggregateName() string }); ok {
 		aggregate = a.aggregateName()
 	}
+	mark := Ident(prefix + "mark")
 	t.Funcs(template.FuncMap{
-		"mark":   func() string { return d.Mark() },
-		"tables": func() string { return d.Mark() + ".5" },
-		"state":  func() string { return "(" + d.Mark() + ".5)[" + Literal(name) + "]" },
-
-		"aggregate": func() string { return "(" + d.Mark() + ".6)[" + Literal(aggregate) + "]" },
+		"readMark":  d.Mark,
+		"withMark":  func() string { return "WITH " + d.Mark() + " AS " + mark },
+		"mark":      func() string { return mark },
+		"tables":    func() string { return mark + ".5" },
+		"state":     func() string { return "(" + mark + ".5)[" + Literal(name) + "]" },
+		"aggregate": func() string { return "(" + mark + ".6)[" + Literal(aggregate) + "]" },
 	})
 	var b strings.Builder
 	if err := t.ExecuteTemplate(&b, file, data); err != nil {

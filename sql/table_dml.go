@@ -81,8 +81,8 @@ func (t *Table) CompactChanges() Statement { return t.once("compact_changes.sql"
 // masks.
 func (t *Table) ResolveUnchanged() Statement { return t.once("resolve_unchanged.sql") }
 
-// Rewrite makes a new chunk of RT or LATE: the rows of some chunks without what the changes touch, and the changes'
-// rows of that side, which may be a chunk of their own. Parameters: to, fresh, from, pieces, split.
+// Rewrite makes new chunks of RT or LATE: of the rows of some chunks without what the changes touch, each with the number that
+// stands beside the old one's, and of the changes' rows of that side. Parameters: from, to, fresh, pieces, split.
 func (t *Table) Rewrite(r Region) Statement {
 	side := t.rtSide()
 	if r == Late {

@@ -36,15 +36,16 @@ type Loader struct {
 	db    *warehouse.Conn
 	table *sql.Table
 	date  int // position of the date column, -1 if there is none
-	rt    splitdate.Chunk
 
 	period func(splitdate.Instant) int64
 
 	ordinals atomic.Uint64 // keyless rows are numbered in the order of arrival
 	rows     atomic.Uint64 // that were placed
+	recent   atomic.Int64  // those of them in RT
 
 	mu       sync.Mutex
 	historic map[int64]splitdate.Chunk // by period
+	rt       map[int64]splitdate.Chunk // by number
 	workers  map[int]*worker
 }
 
@@ -70,12 +71,15 @@ const (
 	maxBytes = 32 << 20
 )
 
-// mirroredChunk is the number of rows of a HISTORIC chunk of a mirrored table.
-const mirroredChunk = 1_000_000
+// The number of rows of a HISTORIC chunk of a mirrored table, and of one of RT: ticks rewrite those that they touch.
+const (
+	mirroredChunk = 1_000_000
+	recentChunk   = 500_000
+)
 
 // New returns a loader.
 func New(db *warehouse.Conn, t *sql.Table, o Options) (*Loader, error) {
-	l := &Loader{Options: o, db: db, table: t, rt: o.Numbers(), historic: map[int64]splitdate.Chunk{}, workers: map[int]*worker{}, period: Period(t)}
+	l := &Loader{Options: o, db: db, table: t, historic: map[int64]splitdate.Chunk{}, rt: map[int64]splitdate.Chunk{}, workers: map[int]*worker{}, period: Period(t)}
 	l.date = slices.IndexFunc(t.Columns, func(c sql.Column) bool { return c.Name == t.Date })
 	if t.Mirrored() {
 		l.date = -1
@@ -144,9 +148,9 @@ func (w *worker) add(row cdc.Tuple) error {
 	if l.date < 0 {
 		l.rows.Add(1)
 		if l.Small {
-			return w.rt.append(row, l.rt, l.Barrier, ordinal)
+			return w.recent(row, ordinal)
 		}
-		return w.historic.append(row, l.chunk(int64(ordinal/mirroredChunk)), l.Barrier, ordinal)
+		return w.historic.append(row, l.chunk(l.historic, int64(ordinal/mirroredChunk)), l.Barrier, ordinal)
 	}
 	if err := w.historic.append(row, 0, l.Barrier, ordinal); err != nil {
 		return err
@@ -159,11 +163,17 @@ func (w *worker) add(row cdc.Tuple) error {
 	}
 	l.rows.Add(1)
 	if dated && splitdate.Instant(at) < l.Split {
-		w.historic.chunk[last] = uint64(l.chunk(l.period(splitdate.Instant(at))))
+		w.historic.chunk[last] = uint64(l.chunk(l.historic, l.period(splitdate.Instant(at))))
 		return nil
 	}
 	w.historic.truncate(last)
-	return w.rt.append(row, l.rt, l.Barrier, ordinal)
+	return w.recent(row, ordinal)
+}
+
+// recent appends a row to RT.
+func (w *worker) recent(row cdc.Tuple, ordinal uint64) error {
+	l := w.loader
+	return w.rt.append(row, l.chunk(l.rt, l.recent.Add(1)/recentChunk), l.Barrier, ordinal)
 }
 
 // append adds a row. Loaded rows of a table without a key get the position just before the barrier: no transaction has
@@ -197,17 +207,17 @@ func (h *half) truncate(rows int) {
 func (l *Loader) Chunks() (rt, settled []splitdate.Chunk) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return []splitdate.Chunk{l.rt}, slices.Sorted(maps.Values(l.historic))
+	return slices.Sorted(maps.Values(l.rt)), slices.Sorted(maps.Values(l.historic))
 }
 
-// chunk returns the HISTORIC chunk of a period.
-func (l *Loader) chunk(period int64) splitdate.Chunk {
+// chunk returns the chunk of a period, or of that number.
+func (l *Loader) chunk(of map[int64]splitdate.Chunk, n int64) splitdate.Chunk {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c, ok := l.historic[period]
+	c, ok := of[n]
 	if !ok {
 		c = l.Numbers()
-		l.historic[period] = c
+		of[n] = c
 	}
 	return c
 }

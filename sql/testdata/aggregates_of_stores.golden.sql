@@ -38,40 +38,43 @@ CREATE OR REPLACE VIEW `shop`.`by_minute`
 )
 SQL SECURITY INVOKER
 AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT defaultValueOfTypeName('DateTime(\'UTC\')') AS `minute`, defaultValueOfTypeName('Decimal(12, 2)') AS `price`, defaultValueOfTypeName('Decimal(12, 2)') AS `p90`, defaultValueOfTypeName('UInt64') AS `n\x60` FROM system.one
-WHERE throwIf(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).6)['by_minute'].definition != 'b92c446485adc9f2', 'tidemark: aggregate by_minute is not computed yet; tidemark status shows its progress')
+WHERE throwIf((`_mark`.6)['by_minute'].definition != 'b92c446485adc9f2', 'tidemark: aggregate by_minute is not computed yet; tidemark status shows its progress')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `_key_0` AS `minute`, `_key_1` AS `price`, quantileExactMerge(0.9)(`_state_0`) AS `p90`, sum(`_state_1`) AS `n\x60`
 FROM
 (
     SELECT `minute` AS `_key_0`, `price` AS `_key_1`, `p90` AS `_state_0`, `n\x60` AS `_state_1` FROM `shop_tidemark`.`by_minute_historic`
-    WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).6)['by_minute'].historic)
+    WHERE indexHint(`_chunk` IN (`_mark`.6)['by_minute'].historic)
     UNION ALL
     SELECT `minute` AS `_key_0`, `price` AS `_key_1`, `p90` AS `_state_0`, `n\x60` AS `_state_1` FROM `shop_tidemark`.`by_minute_rt`
-    WHERE indexHint(`_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].late))
+    WHERE indexHint(`_chunk` IN arrayConcat((`_mark`.5)['stores'].rt, (`_mark`.5)['stores'].late))
     UNION ALL
     SELECT toStartOfMinute(created_at) AS `_key_0`, price AS `_key_1`, quantileExactState(0.9)(price) AS `_state_0`, count() AS `_state_1` FROM `shop_tidemark`.`stores_historic`
-WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty) AND indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty)
-        AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks)
+WHERE notEmpty((`_mark`.5)['stores'].dirty) AND indexHint(`_chunk` IN (`_mark`.5)['stores'].dirty)
+        AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN (`_mark`.5)['stores'].masks)
         AND (price != 'x')
     GROUP BY `_key_0`, `_key_1`
 )
 GROUP BY `_key_0`, `_key_1`
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT [defaultValueOfTypeName('DateTime(\'UTC\')')][1 + `_outlived`] AS `minute`, [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `price`, [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `p90`, [defaultValueOfTypeName('UInt64')][1 + `_outlived`] AS `n\x60`
 FROM
 (
-    SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).6)['by_minute'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+    SELECT throwIf(sum(n) != (`_mark`.6)['by_minute'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
     FROM
     (
-        SELECT count() AS n FROM `shop_tidemark`.`by_minute_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).6)['by_minute'].historic
+        SELECT count() AS n FROM `shop_tidemark`.`by_minute_historic` WHERE `_chunk` IN (`_mark`.6)['by_minute'].historic
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`by_minute_rt` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].late)
+        SELECT count() AS n FROM `shop_tidemark`.`by_minute_rt` WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].rt, (`_mark`.5)['stores'].late)
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`stores_historic` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty) AND `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty
+        SELECT count() AS n FROM `shop_tidemark`.`stores_historic` WHERE notEmpty((`_mark`.5)['stores'].dirty) AND `_chunk` IN (`_mark`.5)['stores'].dirty
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`stores_masks` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks) AND `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks
+        SELECT count() AS n FROM `shop_tidemark`.`stores_masks` WHERE notEmpty((`_mark`.5)['stores'].masks) AND `_chunk` IN (`_mark`.5)['stores'].masks
     )
 )
 WHERE `_outlived` = 1
@@ -155,37 +158,40 @@ CREATE OR REPLACE VIEW `shop`.`in\x60all\x27`
 )
 SQL SECURITY INVOKER
 AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT defaultValueOfTypeName('UInt64') AS `n\x60` FROM system.one
-WHERE throwIf(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).6)['in`all\''].definition != 'e79ed4c2164d90a6', 'tidemark: aggregate in`all\' is not computed yet; tidemark status shows its progress')
+WHERE throwIf((`_mark`.6)['in`all\''].definition != 'e79ed4c2164d90a6', 'tidemark: aggregate in`all\' is not computed yet; tidemark status shows its progress')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT sum(`_state_0`) AS `n\x60`
 FROM
 (
     SELECT `n\x60` AS `_state_0` FROM `shop_tidemark`.`in\x60all\x27_historic`
-    WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).6)['in`all\''].historic)
+    WHERE indexHint(`_chunk` IN (`_mark`.6)['in`all\''].historic)
     UNION ALL
     SELECT `n\x60` AS `_state_0` FROM `shop_tidemark`.`in\x60all\x27_rt`
-    WHERE indexHint(`_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].late))
+    WHERE indexHint(`_chunk` IN arrayConcat((`_mark`.5)['stores'].rt, (`_mark`.5)['stores'].late))
     UNION ALL
     SELECT count() AS `_state_0` FROM `shop_tidemark`.`stores_historic`
-WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty) AND indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty)
-        AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks)
+WHERE notEmpty((`_mark`.5)['stores'].dirty) AND indexHint(`_chunk` IN (`_mark`.5)['stores'].dirty)
+        AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN (`_mark`.5)['stores'].masks)
 )
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT [defaultValueOfTypeName('UInt64')][1 + `_outlived`] AS `n\x60`
 FROM
 (
-    SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).6)['in`all\''].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+    SELECT throwIf(sum(n) != (`_mark`.6)['in`all\''].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
     FROM
     (
-        SELECT count() AS n FROM `shop_tidemark`.`in\x60all\x27_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).6)['in`all\''].historic
+        SELECT count() AS n FROM `shop_tidemark`.`in\x60all\x27_historic` WHERE `_chunk` IN (`_mark`.6)['in`all\''].historic
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`in\x60all\x27_rt` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].late)
+        SELECT count() AS n FROM `shop_tidemark`.`in\x60all\x27_rt` WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].rt, (`_mark`.5)['stores'].late)
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`stores_historic` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty) AND `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty
+        SELECT count() AS n FROM `shop_tidemark`.`stores_historic` WHERE notEmpty((`_mark`.5)['stores'].dirty) AND `_chunk` IN (`_mark`.5)['stores'].dirty
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`stores_masks` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks) AND `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks
+        SELECT count() AS n FROM `shop_tidemark`.`stores_masks` WHERE notEmpty((`_mark`.5)['stores'].masks) AND `_chunk` IN (`_mark`.5)['stores'].masks
     )
 )
 WHERE `_outlived` = 1

@@ -86,37 +86,43 @@ CREATE OR REPLACE VIEW `shop`.`composite`
 )
 SQL SECURITY INVOKER
 AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT defaultValueOfTypeName('Int64') AS `id`, defaultValueOfTypeName('Date32') AS `day`, defaultValueOfTypeName('Decimal(12, 2)') AS `price` FROM system.one
-WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'composite'), 'tidemark: public.composite is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
-    OR throwIf((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).3 <= 0 OR ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].narrowed > 0 AND (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).3 > ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].narrowed, 'tidemark: the columns of public.composite changed while this query was planned; run it again')
+WHERE throwIf(NOT mapContains(`_mark`.5, 'composite'), 'tidemark: public.composite is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
+    OR throwIf(`_mark`.3 <= 0 OR (`_mark`.5)['composite'].narrowed > 0 AND `_mark`.3 > (`_mark`.5)['composite'].narrowed, 'tidemark: the columns of public.composite changed while this query was planned; run it again')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_historic`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean)
+WHERE indexHint(`_chunk` IN (`_mark`.5)['composite'].clean)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_historic`
-WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty) AND indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty)
-    AND (`_chunk`, identity(`day`), `id`) NOT IN (SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks)
+WHERE notEmpty((`_mark`.5)['composite'].dirty) AND indexHint(`_chunk` IN (`_mark`.5)['composite'].dirty)
+    AND (`_chunk`, identity(`day`), `id`) NOT IN (SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN (`_mark`.5)['composite'].masks)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_late`
-WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late) AND indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late)
+WHERE notEmpty((`_mark`.5)['composite'].late) AND indexHint(`_chunk` IN (`_mark`.5)['composite'].late)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_rt`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt)
+WHERE indexHint(`_chunk` IN (`_mark`.5)['composite'].rt)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT [defaultValueOfTypeName('Int64')][1 + `_outlived`] AS `id`, [defaultValueOfTypeName('Date32')][1 + `_outlived`] AS `day`, [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `price`
 FROM
 (
-    SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+    SELECT throwIf(sum(n) != (`_mark`.5)['composite'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
     FROM
     (
-        SELECT count() AS n FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty)
+        SELECT count() AS n FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['composite'].clean, (`_mark`.5)['composite'].dirty)
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`composite_masks` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks) AND `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks
+        SELECT count() AS n FROM `shop_tidemark`.`composite_masks` WHERE notEmpty((`_mark`.5)['composite'].masks) AND `_chunk` IN (`_mark`.5)['composite'].masks
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`composite_late` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late) AND `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late
+        SELECT count() AS n FROM `shop_tidemark`.`composite_late` WHERE notEmpty((`_mark`.5)['composite'].late) AND `_chunk` IN (`_mark`.5)['composite'].late
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt
+        SELECT count() AS n FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN (`_mark`.5)['composite'].rt
     )
 )
 WHERE `_outlived` = 1
@@ -238,7 +244,7 @@ SELECT {to:UInt64}, `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WH
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`composite_rt` (`id`, `day`, `price`, `_chunk`)
-SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_rt`
+SELECT `id`, `day`, `price`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`composite_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
@@ -247,7 +253,7 @@ WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (`day` >= (toDate32(fro
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`composite_late` (`id`, `day`, `price`, `_chunk`)
-SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_late`
+SELECT `id`, `day`, `price`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`composite_late`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
@@ -416,36 +422,37 @@ ALTER TABLE `shop_tidemark`.`composite_rt`
     ADD COLUMN IF NOT EXISTS `added_2` Int64 DEFAULT 1;
 
 -- check_invariants
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT
-    (SELECT count() FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt AND NOT (`day` >= (toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({split:Int64}, 'America/New_York'))))) AS `rt_before_split`,
-    (SELECT count() FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty) AND (`day` >= (toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({split:Int64}, 'America/New_York'))))) AS `historic_after_split`,
-    (SELECT count() FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late AND (`day` >= (toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({split:Int64}, 'America/New_York'))))) AS `late_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN (`_mark`.5)['composite'].rt AND NOT (`day` >= (toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({split:Int64}, 'America/New_York'))))) AS `rt_before_split`,
+    (SELECT count() FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['composite'].clean, (`_mark`.5)['composite'].dirty) AND (`day` >= (toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({split:Int64}, 'America/New_York'))))) AS `historic_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN (`_mark`.5)['composite'].late AND (`day` >= (toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({split:Int64}, 'America/New_York'))))) AS `late_after_split`,
     (SELECT count() FROM
     (
         SELECT 1 FROM
         (
             SELECT `day`, `id` FROM `shop_tidemark`.`composite_historic`
-            WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty)
-                AND (`_chunk`, `day`, `id`) NOT IN (SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks)
-            UNION ALL SELECT `day`, `id` FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late
-            UNION ALL SELECT `day`, `id` FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt
+            WHERE `_chunk` IN arrayConcat((`_mark`.5)['composite'].clean, (`_mark`.5)['composite'].dirty)
+                AND (`_chunk`, `day`, `id`) NOT IN (SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN (`_mark`.5)['composite'].masks)
+            UNION ALL SELECT `day`, `id` FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN (`_mark`.5)['composite'].late
+            UNION ALL SELECT `day`, `id` FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN (`_mark`.5)['composite'].rt
         )
         GROUP BY `day`, `id`
         HAVING count() > 1
     )) AS `live_twice`,
     (SELECT count() FROM
     (
-        SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks
+        SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN (`_mark`.5)['composite'].masks
         GROUP BY `_of`, `day`, `id` HAVING count() > 1
     )) AS `masked_twice`,
     (SELECT count() FROM `shop_tidemark`.`composite_masks`
-        WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks
-            AND (`_of`, `day`, `id`) NOT IN (SELECT `_chunk`, `day`, `id` FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty)) AS `masks_of_nothing`,
-    toInt64(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rows)
-        - (SELECT count() FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].dirty))
-        - (SELECT count() FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].masks)
-        - (SELECT count() FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].late)
-        - (SELECT count() FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['composite'].rt) AS `rows_missing`;
+        WHERE `_chunk` IN (`_mark`.5)['composite'].masks
+            AND (`_of`, `day`, `id`) NOT IN (SELECT `_chunk`, `day`, `id` FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN (`_mark`.5)['composite'].dirty)) AS `masks_of_nothing`,
+    toInt64((`_mark`.5)['composite'].rows)
+        - (SELECT count() FROM `shop_tidemark`.`composite_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['composite'].clean, (`_mark`.5)['composite'].dirty))
+        - (SELECT count() FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN (`_mark`.5)['composite'].masks)
+        - (SELECT count() FROM `shop_tidemark`.`composite_late` WHERE `_chunk` IN (`_mark`.5)['composite'].late)
+        - (SELECT count() FROM `shop_tidemark`.`composite_rt` WHERE `_chunk` IN (`_mark`.5)['composite'].rt) AS `rows_missing`;
 
 -- drop_partitions
 ALTER TABLE `shop_tidemark`.`composite_rt` DROP PARTITION ID '1';

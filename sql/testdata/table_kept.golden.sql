@@ -103,37 +103,43 @@ CREATE OR REPLACE VIEW `shop`.`kept`
 )
 SQL SECURITY INVOKER
 AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT defaultValueOfTypeName('Int64') AS `id`, defaultValueOfTypeName('DateTime64(6, \'UTC\')') AS `created_at`, defaultValueOfTypeName('Nullable(String)') AS `no\x60te\x27\x5c` FROM system.one
-WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'kept'), 'tidemark: public.kept is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
-    OR throwIf((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).3 <= 0 OR ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].narrowed > 0 AND (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).3 > ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].narrowed, 'tidemark: the columns of public.kept changed while this query was planned; run it again')
+WHERE throwIf(NOT mapContains(`_mark`.5, 'kept'), 'tidemark: public.kept is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
+    OR throwIf(`_mark`.3 <= 0 OR (`_mark`.5)['kept'].narrowed > 0 AND `_mark`.3 > (`_mark`.5)['kept'].narrowed, 'tidemark: the columns of public.kept changed while this query was planned; run it again')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id`, `created_at`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`kept_historic`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].clean)
+WHERE indexHint(`_chunk` IN (`_mark`.5)['kept'].clean)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id`, `created_at`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`kept_historic`
-WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].dirty) AND indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].dirty)
-    AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`kept_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].masks)
+WHERE notEmpty((`_mark`.5)['kept'].dirty) AND indexHint(`_chunk` IN (`_mark`.5)['kept'].dirty)
+    AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`kept_masks` WHERE `_chunk` IN (`_mark`.5)['kept'].masks)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id`, `created_at`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`kept_late`
-WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].late) AND indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].late)
+WHERE notEmpty((`_mark`.5)['kept'].late) AND indexHint(`_chunk` IN (`_mark`.5)['kept'].late)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id`, `created_at`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`kept_rt`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].rt)
+WHERE indexHint(`_chunk` IN (`_mark`.5)['kept'].rt)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT [defaultValueOfTypeName('Int64')][1 + `_outlived`] AS `id`, [defaultValueOfTypeName('DateTime64(6, \'UTC\')')][1 + `_outlived`] AS `created_at`, [defaultValueOfTypeName('Nullable(String)')][1 + `_outlived`] AS `no\x60te\x27\x5c`
 FROM
 (
-    SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+    SELECT throwIf(sum(n) != (`_mark`.5)['kept'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
     FROM
     (
-        SELECT count() AS n FROM `shop_tidemark`.`kept_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].dirty)
+        SELECT count() AS n FROM `shop_tidemark`.`kept_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['kept'].clean, (`_mark`.5)['kept'].dirty)
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`kept_masks` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].masks) AND `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].masks
+        SELECT count() AS n FROM `shop_tidemark`.`kept_masks` WHERE notEmpty((`_mark`.5)['kept'].masks) AND `_chunk` IN (`_mark`.5)['kept'].masks
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`kept_late` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].late) AND `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].late
+        SELECT count() AS n FROM `shop_tidemark`.`kept_late` WHERE notEmpty((`_mark`.5)['kept'].late) AND `_chunk` IN (`_mark`.5)['kept'].late
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`kept_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].rt
+        SELECT count() AS n FROM `shop_tidemark`.`kept_rt` WHERE `_chunk` IN (`_mark`.5)['kept'].rt
     )
 )
 WHERE `_outlived` = 1
@@ -275,7 +281,7 @@ SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`kept_masks` WHERE `_chunk`
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`kept_rt` (`id`, `created_at`, `no\x60te\x27\x5c`, `_chunk`)
-SELECT `id`, `created_at`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`kept_rt`
+SELECT `id`, `created_at`, `no\x60te\x27\x5c`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`kept_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`kept_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
@@ -284,7 +290,7 @@ WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (`created_at` >= fromUn
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`kept_late` (`id`, `created_at`, `no\x60te\x27\x5c`, `_chunk`)
-SELECT `id`, `created_at`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`kept_late`
+SELECT `id`, `created_at`, `no\x60te\x27\x5c`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`kept_late`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`kept_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
@@ -453,36 +459,37 @@ ALTER TABLE `shop_tidemark`.`kept_rt`
     ADD COLUMN IF NOT EXISTS `added_2` Int64 DEFAULT 1;
 
 -- check_invariants
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT
-    (SELECT count() FROM `shop_tidemark`.`kept_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].rt AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `rt_before_split`,
-    (SELECT count() FROM `shop_tidemark`.`kept_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].dirty) AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `historic_after_split`,
-    (SELECT count() FROM `shop_tidemark`.`kept_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].late AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `late_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`kept_rt` WHERE `_chunk` IN (`_mark`.5)['kept'].rt AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `rt_before_split`,
+    (SELECT count() FROM `shop_tidemark`.`kept_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['kept'].clean, (`_mark`.5)['kept'].dirty) AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `historic_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`kept_late` WHERE `_chunk` IN (`_mark`.5)['kept'].late AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `late_after_split`,
     (SELECT count() FROM
     (
         SELECT 1 FROM
         (
             SELECT `id` FROM `shop_tidemark`.`kept_historic`
-            WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].dirty)
-                AND (`_chunk`, `id`) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`kept_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].masks)
-            UNION ALL SELECT `id` FROM `shop_tidemark`.`kept_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].late
-            UNION ALL SELECT `id` FROM `shop_tidemark`.`kept_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].rt
+            WHERE `_chunk` IN arrayConcat((`_mark`.5)['kept'].clean, (`_mark`.5)['kept'].dirty)
+                AND (`_chunk`, `id`) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`kept_masks` WHERE `_chunk` IN (`_mark`.5)['kept'].masks)
+            UNION ALL SELECT `id` FROM `shop_tidemark`.`kept_late` WHERE `_chunk` IN (`_mark`.5)['kept'].late
+            UNION ALL SELECT `id` FROM `shop_tidemark`.`kept_rt` WHERE `_chunk` IN (`_mark`.5)['kept'].rt
         )
         GROUP BY `id`
         HAVING count() > 1
     )) AS `live_twice`,
     (SELECT count() FROM
     (
-        SELECT `_of`, `id` FROM `shop_tidemark`.`kept_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].masks
+        SELECT `_of`, `id` FROM `shop_tidemark`.`kept_masks` WHERE `_chunk` IN (`_mark`.5)['kept'].masks
         GROUP BY `_of`, `id` HAVING count() > 1
     )) AS `masked_twice`,
     (SELECT count() FROM `shop_tidemark`.`kept_masks`
-        WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].masks
-            AND (`_of`, `id`) NOT IN (SELECT `_chunk`, `id` FROM `shop_tidemark`.`kept_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].dirty)) AS `masks_of_nothing`,
-    toInt64(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].rows)
-        - (SELECT count() FROM `shop_tidemark`.`kept_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].dirty))
-        - (SELECT count() FROM `shop_tidemark`.`kept_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].masks)
-        - (SELECT count() FROM `shop_tidemark`.`kept_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].late)
-        - (SELECT count() FROM `shop_tidemark`.`kept_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['kept'].rt) AS `rows_missing`;
+        WHERE `_chunk` IN (`_mark`.5)['kept'].masks
+            AND (`_of`, `id`) NOT IN (SELECT `_chunk`, `id` FROM `shop_tidemark`.`kept_historic` WHERE `_chunk` IN (`_mark`.5)['kept'].dirty)) AS `masks_of_nothing`,
+    toInt64((`_mark`.5)['kept'].rows)
+        - (SELECT count() FROM `shop_tidemark`.`kept_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['kept'].clean, (`_mark`.5)['kept'].dirty))
+        - (SELECT count() FROM `shop_tidemark`.`kept_masks` WHERE `_chunk` IN (`_mark`.5)['kept'].masks)
+        - (SELECT count() FROM `shop_tidemark`.`kept_late` WHERE `_chunk` IN (`_mark`.5)['kept'].late)
+        - (SELECT count() FROM `shop_tidemark`.`kept_rt` WHERE `_chunk` IN (`_mark`.5)['kept'].rt) AS `rows_missing`;
 
 -- drop_partitions
 ALTER TABLE `shop_tidemark`.`kept_rt` DROP PARTITION ID '1';
@@ -504,12 +511,14 @@ CREATE OR REPLACE VIEW `shop`.`kept_changes`
     `no\x60te\x27\x5c` Nullable(String)
 )
 SQL SECURITY INVOKER
-AS SELECT transform(`_code`, [68, 73, 76, 84, 85], ['delete', 'insert', 'load', 'truncate', 'update'], '') AS `_op`, `_epoch`,
+AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+SELECT transform(`_code`, [68, 73, 76, 84, 85], ['delete', 'insert', 'load', 'truncate', 'update'], '') AS `_op`, `_epoch`,
     concat(if(bitShiftRight(`_position`, 32) = 0, '0', trimLeft(hex(toUInt32(bitShiftRight(`_position`, 32))), '0')), '/', if(bitAnd(`_position`, 4294967295) = 0, '0', trimLeft(hex(toUInt32(bitAnd(`_position`, 4294967295))), '0'))) AS `_lsn`, `_position`, `_ordinal`, `_time` AS `_commit_time`, `id`, `created_at`, `no\x60te\x27\x5c`
 FROM
 (
     SELECT `id`, `created_at`, `no\x60te\x27\x5c`, `_op` AS `_code`, `_lsn` AS `_position`, `_ordinal`, `_time`, `_epoch` FROM `shop_tidemark`.`kept_feed`
-    WHERE (`_term`, `_epoch`) <= ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).1, (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).2)
+    WHERE (`_term`, `_epoch`) <= (`_mark`.1, `_mark`.2)
         AND (`_term`, `_epoch`) IN (SELECT `term`, `epoch` FROM `shop`.`split_date` UNION ALL SELECT `term`, `epoch` FROM `shop_tidemark`.`split_date_log`)
 )
 COMMENT 'tidemark: what changed in public.kept, by mark, up to the one that the other views show';

@@ -87,31 +87,36 @@ CREATE OR REPLACE VIEW `shop`.`keyless`
 )
 SQL SECURITY INVOKER
 AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT defaultValueOfTypeName('Decimal(12, 2)') AS `price`, defaultValueOfTypeName('Nullable(DateTime64(6, \'America/New_York\'))') AS `mtime` FROM system.one
-WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'keyless'), 'tidemark: public.keyless is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
-    OR throwIf((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).3 <= 0 OR ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].narrowed > 0 AND (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).3 > ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].narrowed, 'tidemark: the columns of public.keyless changed while this query was planned; run it again')
+WHERE throwIf(NOT mapContains(`_mark`.5, 'keyless'), 'tidemark: public.keyless is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
+    OR throwIf(`_mark`.3 <= 0 OR (`_mark`.5)['keyless'].narrowed > 0 AND `_mark`.3 > (`_mark`.5)['keyless'].narrowed, 'tidemark: the columns of public.keyless changed while this query was planned; run it again')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_historic`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean)
+WHERE indexHint(`_chunk` IN (`_mark`.5)['keyless'].clean)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_late`
-WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late) AND indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late)
+WHERE notEmpty((`_mark`.5)['keyless'].late) AND indexHint(`_chunk` IN (`_mark`.5)['keyless'].late)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_rt`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt)
+WHERE indexHint(`_chunk` IN (`_mark`.5)['keyless'].rt)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `price`, [defaultValueOfTypeName('Nullable(DateTime64(6, \'America/New_York\'))')][1 + `_outlived`] AS `mtime`
 FROM
 (
-    SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+    SELECT throwIf(sum(n) != (`_mark`.5)['keyless'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
     FROM
     (
-        SELECT count() AS n FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean
+        SELECT count() AS n FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN (`_mark`.5)['keyless'].clean
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`keyless_late` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late) AND `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late
+        SELECT count() AS n FROM `shop_tidemark`.`keyless_late` WHERE notEmpty((`_mark`.5)['keyless'].late) AND `_chunk` IN (`_mark`.5)['keyless'].late
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt
+        SELECT count() AS n FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN (`_mark`.5)['keyless'].rt
     )
 )
 WHERE `_outlived` = 1
@@ -231,7 +236,7 @@ SELECT {to:UInt64}, `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_mask
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`keyless_rt` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
-SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_rt`
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`keyless_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND (`_lsn`, `_ordinal`) NOT IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
@@ -240,7 +245,7 @@ WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (ifNull(`mtime` >= from
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`keyless_late` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
-SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_late`
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`keyless_late`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND (`_lsn`, `_ordinal`) NOT IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
@@ -407,36 +412,37 @@ ALTER TABLE `shop_tidemark`.`keyless_rt`
     ADD COLUMN IF NOT EXISTS `added_2` Decimal(12, 2) DEFAULT 1;
 
 -- check_invariants
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT
-    (SELECT count() FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt AND NOT (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `rt_before_split`,
-    (SELECT count() FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].dirty) AND (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `historic_after_split`,
-    (SELECT count() FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late AND (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `late_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN (`_mark`.5)['keyless'].rt AND NOT (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `rt_before_split`,
+    (SELECT count() FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['keyless'].clean, (`_mark`.5)['keyless'].dirty) AND (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `historic_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN (`_mark`.5)['keyless'].late AND (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `late_after_split`,
     (SELECT count() FROM
     (
         SELECT 1 FROM
         (
             SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_historic`
-            WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].dirty)
-                AND (`_chunk`, `_lsn`, `_ordinal`) NOT IN (SELECT `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].masks)
-            UNION ALL SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late
-            UNION ALL SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt
+            WHERE `_chunk` IN arrayConcat((`_mark`.5)['keyless'].clean, (`_mark`.5)['keyless'].dirty)
+                AND (`_chunk`, `_lsn`, `_ordinal`) NOT IN (SELECT `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN (`_mark`.5)['keyless'].masks)
+            UNION ALL SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN (`_mark`.5)['keyless'].late
+            UNION ALL SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN (`_mark`.5)['keyless'].rt
         )
         GROUP BY `_lsn`, `_ordinal`
         HAVING count() > 1
     )) AS `live_twice`,
     (SELECT count() FROM
     (
-        SELECT `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].masks
+        SELECT `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN (`_mark`.5)['keyless'].masks
         GROUP BY `_of`, `_lsn`, `_ordinal` HAVING count() > 1
     )) AS `masked_twice`,
     (SELECT count() FROM `shop_tidemark`.`keyless_masks`
-        WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].masks
-            AND (`_of`, `_lsn`, `_ordinal`) NOT IN (SELECT `_chunk`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].dirty)) AS `masks_of_nothing`,
-    toInt64(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rows)
-        - (SELECT count() FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].dirty))
-        - (SELECT count() FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].masks)
-        - (SELECT count() FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].late)
-        - (SELECT count() FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['keyless'].rt) AS `rows_missing`;
+        WHERE `_chunk` IN (`_mark`.5)['keyless'].masks
+            AND (`_of`, `_lsn`, `_ordinal`) NOT IN (SELECT `_chunk`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN (`_mark`.5)['keyless'].dirty)) AS `masks_of_nothing`,
+    toInt64((`_mark`.5)['keyless'].rows)
+        - (SELECT count() FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['keyless'].clean, (`_mark`.5)['keyless'].dirty))
+        - (SELECT count() FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN (`_mark`.5)['keyless'].masks)
+        - (SELECT count() FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN (`_mark`.5)['keyless'].late)
+        - (SELECT count() FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN (`_mark`.5)['keyless'].rt) AS `rows_missing`;
 
 -- drop_partitions
 ALTER TABLE `shop_tidemark`.`keyless_rt` DROP PARTITION ID '1';

@@ -84,37 +84,43 @@ CREATE OR REPLACE VIEW `shop`.`own`
 )
 SQL SECURITY INVOKER
 AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
 SELECT defaultValueOfTypeName('Int64') AS `_chunk`, defaultValueOfTypeName('Nullable(Int64)') AS `__source_7`, defaultValueOfTypeName('DateTime64(6, \'UTC\')') AS `created_at` FROM system.one
-WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'own'), 'tidemark: public.own is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
-    OR throwIf((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).3 <= 0 OR ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].narrowed > 0 AND (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).3 > ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].narrowed, 'tidemark: the columns of public.own changed while this query was planned; run it again')
+WHERE throwIf(NOT mapContains(`___mark`.5, 'own'), 'tidemark: public.own is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
+    OR throwIf(`___mark`.3 <= 0 OR (`___mark`.5)['own'].narrowed > 0 AND `___mark`.3 > (`___mark`.5)['own'].narrowed, 'tidemark: the columns of public.own changed while this query was planned; run it again')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
 SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_historic`
-WHERE indexHint(`___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].clean)
+WHERE indexHint(`___chunk` IN (`___mark`.5)['own'].clean)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
 SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_historic`
-WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].dirty) AND indexHint(`___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].dirty)
-    AND (`___chunk`, identity(`_chunk`)) NOT IN (SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].masks)
+WHERE notEmpty((`___mark`.5)['own'].dirty) AND indexHint(`___chunk` IN (`___mark`.5)['own'].dirty)
+    AND (`___chunk`, identity(`_chunk`)) NOT IN (SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN (`___mark`.5)['own'].masks)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
 SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_late`
-WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].late) AND indexHint(`___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].late)
+WHERE notEmpty((`___mark`.5)['own'].late) AND indexHint(`___chunk` IN (`___mark`.5)['own'].late)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
 SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_rt`
-WHERE indexHint(`___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].rt)
+WHERE indexHint(`___chunk` IN (`___mark`.5)['own'].rt)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
 SELECT [defaultValueOfTypeName('Int64')][1 + `___outlived`] AS `_chunk`, [defaultValueOfTypeName('Nullable(Int64)')][1 + `___outlived`] AS `__source_7`, [defaultValueOfTypeName('DateTime64(6, \'UTC\')')][1 + `___outlived`] AS `created_at`
 FROM
 (
-    SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `___outlived`
+    SELECT throwIf(sum(n) != (`___mark`.5)['own'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `___outlived`
     FROM
     (
-        SELECT count() AS n FROM `shop_tidemark`.`own_historic` WHERE `___chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].dirty)
+        SELECT count() AS n FROM `shop_tidemark`.`own_historic` WHERE `___chunk` IN arrayConcat((`___mark`.5)['own'].clean, (`___mark`.5)['own'].dirty)
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`own_masks` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].masks) AND `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].masks
+        SELECT count() AS n FROM `shop_tidemark`.`own_masks` WHERE notEmpty((`___mark`.5)['own'].masks) AND `___chunk` IN (`___mark`.5)['own'].masks
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`own_late` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].late) AND `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].late
+        SELECT count() AS n FROM `shop_tidemark`.`own_late` WHERE notEmpty((`___mark`.5)['own'].late) AND `___chunk` IN (`___mark`.5)['own'].late
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`own_rt` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].rt
+        SELECT count() AS n FROM `shop_tidemark`.`own_rt` WHERE `___chunk` IN (`___mark`.5)['own'].rt
     )
 )
 WHERE `___outlived` = 1
@@ -236,7 +242,7 @@ SELECT {to:UInt64}, `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `__
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`own_rt` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
-SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_rt`
+SELECT `_chunk`, `__source_7`, `created_at`, transform(`___chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`own_rt`
 WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
     AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`)
 UNION ALL
@@ -245,7 +251,7 @@ WHERE `___chunk` IN {pieces:Array(UInt64)} AND `___live` AND (`created_at` >= fr
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`own_late` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
-SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_late`
+SELECT `_chunk`, `__source_7`, `created_at`, transform(`___chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`own_late`
 WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
     AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`)
 UNION ALL
@@ -414,36 +420,37 @@ ALTER TABLE `shop_tidemark`.`own_rt`
     ADD COLUMN IF NOT EXISTS `added_2` Int64 DEFAULT 1;
 
 -- check_invariants
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
 SELECT
-    (SELECT count() FROM `shop_tidemark`.`own_rt` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].rt AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `rt_before_split`,
-    (SELECT count() FROM `shop_tidemark`.`own_historic` WHERE `___chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].dirty) AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `historic_after_split`,
-    (SELECT count() FROM `shop_tidemark`.`own_late` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].late AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `late_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`own_rt` WHERE `___chunk` IN (`___mark`.5)['own'].rt AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `rt_before_split`,
+    (SELECT count() FROM `shop_tidemark`.`own_historic` WHERE `___chunk` IN arrayConcat((`___mark`.5)['own'].clean, (`___mark`.5)['own'].dirty) AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `historic_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`own_late` WHERE `___chunk` IN (`___mark`.5)['own'].late AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `late_after_split`,
     (SELECT count() FROM
     (
         SELECT 1 FROM
         (
             SELECT `_chunk` FROM `shop_tidemark`.`own_historic`
-            WHERE `___chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].dirty)
-                AND (`___chunk`, `_chunk`) NOT IN (SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].masks)
-            UNION ALL SELECT `_chunk` FROM `shop_tidemark`.`own_late` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].late
-            UNION ALL SELECT `_chunk` FROM `shop_tidemark`.`own_rt` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].rt
+            WHERE `___chunk` IN arrayConcat((`___mark`.5)['own'].clean, (`___mark`.5)['own'].dirty)
+                AND (`___chunk`, `_chunk`) NOT IN (SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN (`___mark`.5)['own'].masks)
+            UNION ALL SELECT `_chunk` FROM `shop_tidemark`.`own_late` WHERE `___chunk` IN (`___mark`.5)['own'].late
+            UNION ALL SELECT `_chunk` FROM `shop_tidemark`.`own_rt` WHERE `___chunk` IN (`___mark`.5)['own'].rt
         )
         GROUP BY `_chunk`
         HAVING count() > 1
     )) AS `live_twice`,
     (SELECT count() FROM
     (
-        SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].masks
+        SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN (`___mark`.5)['own'].masks
         GROUP BY `___of`, `_chunk` HAVING count() > 1
     )) AS `masked_twice`,
     (SELECT count() FROM `shop_tidemark`.`own_masks`
-        WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].masks
-            AND (`___of`, `_chunk`) NOT IN (SELECT `___chunk`, `_chunk` FROM `shop_tidemark`.`own_historic` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].dirty)) AS `masks_of_nothing`,
-    toInt64(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].rows)
-        - (SELECT count() FROM `shop_tidemark`.`own_historic` WHERE `___chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].dirty))
-        - (SELECT count() FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].masks)
-        - (SELECT count() FROM `shop_tidemark`.`own_late` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].late)
-        - (SELECT count() FROM `shop_tidemark`.`own_rt` WHERE `___chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['own'].rt) AS `rows_missing`;
+        WHERE `___chunk` IN (`___mark`.5)['own'].masks
+            AND (`___of`, `_chunk`) NOT IN (SELECT `___chunk`, `_chunk` FROM `shop_tidemark`.`own_historic` WHERE `___chunk` IN (`___mark`.5)['own'].dirty)) AS `masks_of_nothing`,
+    toInt64((`___mark`.5)['own'].rows)
+        - (SELECT count() FROM `shop_tidemark`.`own_historic` WHERE `___chunk` IN arrayConcat((`___mark`.5)['own'].clean, (`___mark`.5)['own'].dirty))
+        - (SELECT count() FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN (`___mark`.5)['own'].masks)
+        - (SELECT count() FROM `shop_tidemark`.`own_late` WHERE `___chunk` IN (`___mark`.5)['own'].late)
+        - (SELECT count() FROM `shop_tidemark`.`own_rt` WHERE `___chunk` IN (`___mark`.5)['own'].rt) AS `rows_missing`;
 
 -- drop_partitions
 ALTER TABLE `shop_tidemark`.`own_rt` DROP PARTITION ID '1';

@@ -90,37 +90,43 @@ CREATE OR REPLACE VIEW `shop`.`sales`
 )
 SQL SECURITY INVOKER
 AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT defaultValueOfTypeName('Int64') AS `id`, defaultValueOfTypeName('DateTime64(6, \'UTC\')') AS `created_at`, defaultValueOfTypeName('Decimal(12, 2)') AS `price`, defaultValueOfTypeName('Nullable(String)') AS `no\x60te\x27\x5c` FROM system.one
-WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'sales'), 'tidemark: public.sales is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
-    OR throwIf((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).3 <= 0 OR ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].narrowed > 0 AND (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).3 > ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].narrowed, 'tidemark: the columns of public.sales changed while this query was planned; run it again')
+WHERE throwIf(NOT mapContains(`_mark`.5, 'sales'), 'tidemark: public.sales is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
+    OR throwIf(`_mark`.3 <= 0 OR (`_mark`.5)['sales'].narrowed > 0 AND `_mark`.3 > (`_mark`.5)['sales'].narrowed, 'tidemark: the columns of public.sales changed while this query was planned; run it again')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`sales_historic`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].clean)
+WHERE indexHint(`_chunk` IN (`_mark`.5)['sales'].clean)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`sales_historic`
-WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].dirty) AND indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].dirty)
-    AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`sales_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].masks)
+WHERE notEmpty((`_mark`.5)['sales'].dirty) AND indexHint(`_chunk` IN (`_mark`.5)['sales'].dirty)
+    AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`sales_masks` WHERE `_chunk` IN (`_mark`.5)['sales'].masks)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`sales_late`
-WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].late) AND indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].late)
+WHERE notEmpty((`_mark`.5)['sales'].late) AND indexHint(`_chunk` IN (`_mark`.5)['sales'].late)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`sales_rt`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].rt)
+WHERE indexHint(`_chunk` IN (`_mark`.5)['sales'].rt)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT [defaultValueOfTypeName('Int64')][1 + `_outlived`] AS `id`, [defaultValueOfTypeName('DateTime64(6, \'UTC\')')][1 + `_outlived`] AS `created_at`, [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `price`, [defaultValueOfTypeName('Nullable(String)')][1 + `_outlived`] AS `no\x60te\x27\x5c`
 FROM
 (
-    SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+    SELECT throwIf(sum(n) != (`_mark`.5)['sales'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
     FROM
     (
-        SELECT count() AS n FROM `shop_tidemark`.`sales_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].dirty)
+        SELECT count() AS n FROM `shop_tidemark`.`sales_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['sales'].clean, (`_mark`.5)['sales'].dirty)
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`sales_masks` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].masks) AND `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].masks
+        SELECT count() AS n FROM `shop_tidemark`.`sales_masks` WHERE notEmpty((`_mark`.5)['sales'].masks) AND `_chunk` IN (`_mark`.5)['sales'].masks
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`sales_late` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].late) AND `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].late
+        SELECT count() AS n FROM `shop_tidemark`.`sales_late` WHERE notEmpty((`_mark`.5)['sales'].late) AND `_chunk` IN (`_mark`.5)['sales'].late
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`sales_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].rt
+        SELECT count() AS n FROM `shop_tidemark`.`sales_rt` WHERE `_chunk` IN (`_mark`.5)['sales'].rt
     )
 )
 WHERE `_outlived` = 1
@@ -244,7 +250,7 @@ SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`sales_masks` WHERE `_chunk
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`sales_rt` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`)
-SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`sales_rt`
+SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`sales_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
@@ -253,7 +259,7 @@ WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (`created_at` >= fromUn
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`sales_late` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`)
-SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`sales_late`
+SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`sales_late`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
@@ -422,36 +428,37 @@ ALTER TABLE `shop_tidemark`.`sales_rt`
     ADD COLUMN IF NOT EXISTS `added_2` Int64 DEFAULT 1;
 
 -- check_invariants
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT
-    (SELECT count() FROM `shop_tidemark`.`sales_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].rt AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `rt_before_split`,
-    (SELECT count() FROM `shop_tidemark`.`sales_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].dirty) AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `historic_after_split`,
-    (SELECT count() FROM `shop_tidemark`.`sales_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].late AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `late_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`sales_rt` WHERE `_chunk` IN (`_mark`.5)['sales'].rt AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `rt_before_split`,
+    (SELECT count() FROM `shop_tidemark`.`sales_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['sales'].clean, (`_mark`.5)['sales'].dirty) AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `historic_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`sales_late` WHERE `_chunk` IN (`_mark`.5)['sales'].late AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `late_after_split`,
     (SELECT count() FROM
     (
         SELECT 1 FROM
         (
             SELECT `id` FROM `shop_tidemark`.`sales_historic`
-            WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].dirty)
-                AND (`_chunk`, `id`) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`sales_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].masks)
-            UNION ALL SELECT `id` FROM `shop_tidemark`.`sales_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].late
-            UNION ALL SELECT `id` FROM `shop_tidemark`.`sales_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].rt
+            WHERE `_chunk` IN arrayConcat((`_mark`.5)['sales'].clean, (`_mark`.5)['sales'].dirty)
+                AND (`_chunk`, `id`) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`sales_masks` WHERE `_chunk` IN (`_mark`.5)['sales'].masks)
+            UNION ALL SELECT `id` FROM `shop_tidemark`.`sales_late` WHERE `_chunk` IN (`_mark`.5)['sales'].late
+            UNION ALL SELECT `id` FROM `shop_tidemark`.`sales_rt` WHERE `_chunk` IN (`_mark`.5)['sales'].rt
         )
         GROUP BY `id`
         HAVING count() > 1
     )) AS `live_twice`,
     (SELECT count() FROM
     (
-        SELECT `_of`, `id` FROM `shop_tidemark`.`sales_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].masks
+        SELECT `_of`, `id` FROM `shop_tidemark`.`sales_masks` WHERE `_chunk` IN (`_mark`.5)['sales'].masks
         GROUP BY `_of`, `id` HAVING count() > 1
     )) AS `masked_twice`,
     (SELECT count() FROM `shop_tidemark`.`sales_masks`
-        WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].masks
-            AND (`_of`, `id`) NOT IN (SELECT `_chunk`, `id` FROM `shop_tidemark`.`sales_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].dirty)) AS `masks_of_nothing`,
-    toInt64(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].rows)
-        - (SELECT count() FROM `shop_tidemark`.`sales_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].dirty))
-        - (SELECT count() FROM `shop_tidemark`.`sales_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].masks)
-        - (SELECT count() FROM `shop_tidemark`.`sales_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].late)
-        - (SELECT count() FROM `shop_tidemark`.`sales_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['sales'].rt) AS `rows_missing`;
+        WHERE `_chunk` IN (`_mark`.5)['sales'].masks
+            AND (`_of`, `id`) NOT IN (SELECT `_chunk`, `id` FROM `shop_tidemark`.`sales_historic` WHERE `_chunk` IN (`_mark`.5)['sales'].dirty)) AS `masks_of_nothing`,
+    toInt64((`_mark`.5)['sales'].rows)
+        - (SELECT count() FROM `shop_tidemark`.`sales_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['sales'].clean, (`_mark`.5)['sales'].dirty))
+        - (SELECT count() FROM `shop_tidemark`.`sales_masks` WHERE `_chunk` IN (`_mark`.5)['sales'].masks)
+        - (SELECT count() FROM `shop_tidemark`.`sales_late` WHERE `_chunk` IN (`_mark`.5)['sales'].late)
+        - (SELECT count() FROM `shop_tidemark`.`sales_rt` WHERE `_chunk` IN (`_mark`.5)['sales'].rt) AS `rows_missing`;
 
 -- drop_partitions
 ALTER TABLE `shop_tidemark`.`sales_rt` DROP PARTITION ID '1';

@@ -79,32 +79,37 @@ CREATE OR REPLACE VIEW `shop`.`stores`
 )
 SQL SECURITY INVOKER
 AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT defaultValueOfTypeName('Int64') AS `id`, defaultValueOfTypeName('Nullable(String)') AS `no\x60te\x27\x5c` FROM system.one
-WHERE throwIf(NOT mapContains((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5, 'stores'), 'tidemark: we`ird.stores is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
-    OR throwIf((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).3 <= 0 OR ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].narrowed > 0 AND (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).3 > ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].narrowed, 'tidemark: the columns of we`ird.stores changed while this query was planned; run it again')
+WHERE throwIf(NOT mapContains(`_mark`.5, 'stores'), 'tidemark: we`ird.stores is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
+    OR throwIf(`_mark`.3 <= 0 OR (`_mark`.5)['stores'].narrowed > 0 AND `_mark`.3 > (`_mark`.5)['stores'].narrowed, 'tidemark: the columns of we`ird.stores changed while this query was planned; run it again')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_historic`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean)
+WHERE indexHint(`_chunk` IN (`_mark`.5)['stores'].clean)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_historic`
-WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty) AND indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty)
-    AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks)
+WHERE notEmpty((`_mark`.5)['stores'].dirty) AND indexHint(`_chunk` IN (`_mark`.5)['stores'].dirty)
+    AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN (`_mark`.5)['stores'].masks)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_rt`
-WHERE indexHint(`_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt)
+WHERE indexHint(`_chunk` IN (`_mark`.5)['stores'].rt)
 UNION ALL
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT [defaultValueOfTypeName('Int64')][1 + `_outlived`] AS `id`, [defaultValueOfTypeName('Nullable(String)')][1 + `_outlived`] AS `no\x60te\x27\x5c`
 FROM
 (
-    SELECT throwIf(sum(n) != ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+    SELECT throwIf(sum(n) != (`_mark`.5)['stores'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
     FROM
     (
-        SELECT count() AS n FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty)
+        SELECT count() AS n FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].clean, (`_mark`.5)['stores'].dirty)
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`stores_masks` WHERE notEmpty(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks) AND `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks
+        SELECT count() AS n FROM `shop_tidemark`.`stores_masks` WHERE notEmpty((`_mark`.5)['stores'].masks) AND `_chunk` IN (`_mark`.5)['stores'].masks
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt
+        SELECT count() AS n FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN (`_mark`.5)['stores'].rt
     )
 )
 WHERE `_outlived` = 1
@@ -224,7 +229,7 @@ SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chun
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`stores_rt` (`id`, `no\x60te\x27\x5c`, `_chunk`)
-SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_rt`
+SELECT `id`, `no\x60te\x27\x5c`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`stores_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
@@ -233,7 +238,7 @@ WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND 1;
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`stores_late` (`id`, `no\x60te\x27\x5c`, `_chunk`)
-SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_late`
+SELECT `id`, `no\x60te\x27\x5c`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`stores_late`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
@@ -402,36 +407,37 @@ ALTER TABLE `shop_tidemark`.`stores_rt`
     ADD COLUMN IF NOT EXISTS `added_2` Int64 DEFAULT 1;
 
 -- check_invariants
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT
-    (SELECT count() FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt AND NOT 1) AS `rt_before_split`,
-    (SELECT count() FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty) AND 0) AS `historic_after_split`,
-    (SELECT count() FROM `shop_tidemark`.`stores_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].late AND 0) AS `late_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN (`_mark`.5)['stores'].rt AND NOT 1) AS `rt_before_split`,
+    (SELECT count() FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].clean, (`_mark`.5)['stores'].dirty) AND 0) AS `historic_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`stores_late` WHERE `_chunk` IN (`_mark`.5)['stores'].late AND 0) AS `late_after_split`,
     (SELECT count() FROM
     (
         SELECT 1 FROM
         (
             SELECT `id` FROM `shop_tidemark`.`stores_historic`
-            WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty)
-                AND (`_chunk`, `id`) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks)
-            UNION ALL SELECT `id` FROM `shop_tidemark`.`stores_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].late
-            UNION ALL SELECT `id` FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt
+            WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].clean, (`_mark`.5)['stores'].dirty)
+                AND (`_chunk`, `id`) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN (`_mark`.5)['stores'].masks)
+            UNION ALL SELECT `id` FROM `shop_tidemark`.`stores_late` WHERE `_chunk` IN (`_mark`.5)['stores'].late
+            UNION ALL SELECT `id` FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN (`_mark`.5)['stores'].rt
         )
         GROUP BY `id`
         HAVING count() > 1
     )) AS `live_twice`,
     (SELECT count() FROM
     (
-        SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks
+        SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN (`_mark`.5)['stores'].masks
         GROUP BY `_of`, `id` HAVING count() > 1
     )) AS `masked_twice`,
     (SELECT count() FROM `shop_tidemark`.`stores_masks`
-        WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks
-            AND (`_of`, `id`) NOT IN (SELECT `_chunk`, `id` FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty)) AS `masks_of_nothing`,
-    toInt64(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rows)
-        - (SELECT count() FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN arrayConcat(((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].clean, ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].dirty))
-        - (SELECT count() FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].masks)
-        - (SELECT count() FROM `shop_tidemark`.`stores_late` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].late)
-        - (SELECT count() FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN ((SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1).5)['stores'].rt) AS `rows_missing`;
+        WHERE `_chunk` IN (`_mark`.5)['stores'].masks
+            AND (`_of`, `id`) NOT IN (SELECT `_chunk`, `id` FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN (`_mark`.5)['stores'].dirty)) AS `masks_of_nothing`,
+    toInt64((`_mark`.5)['stores'].rows)
+        - (SELECT count() FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].clean, (`_mark`.5)['stores'].dirty))
+        - (SELECT count() FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN (`_mark`.5)['stores'].masks)
+        - (SELECT count() FROM `shop_tidemark`.`stores_late` WHERE `_chunk` IN (`_mark`.5)['stores'].late)
+        - (SELECT count() FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN (`_mark`.5)['stores'].rt) AS `rows_missing`;
 
 -- drop_partitions
 ALTER TABLE `shop_tidemark`.`stores_rt` DROP PARTITION ID '1';
