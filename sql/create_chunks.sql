@@ -7,9 +7,12 @@ CREATE TABLE IF NOT EXISTS {{.Name}}
 {{- if .KeyIndex}},
     INDEX `_key` {{exprs .Key}} TYPE bloom_filter GRANULARITY 1
 {{- end}}
+{{- if .DateIndex}},
+    INDEX `_date` {{ident .Date}} TYPE minmax GRANULARITY 64
+{{- end}}
 )
 ENGINE = MergeTree
 PARTITION BY {{.PartitionBy}}
 ORDER BY {{tuple .OrderBy}}
-SETTINGS {{durable}}, allow_nullable_key = 1
+SETTINGS {{durable}}, {{merged}}, allow_nullable_key = 1
 COMMENT {{literal .Comment}}

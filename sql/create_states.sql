@@ -8,5 +8,5 @@ CREATE TABLE IF NOT EXISTS {{.To}}
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY {{sortingKey .KeyNames}}
-SETTINGS {{durable}}, allow_nullable_key = 1
+SETTINGS {{durable}}, {{merged}}, allow_nullable_key = 1
 COMMENT {{literal .Comment}}

@@ -38,6 +38,9 @@ const (
 	// durable: fsync at insert, and of what merges write, which ClickHouse otherwise leaves to the page cache.
 	// old_parts_lifetime: chunks come and go each second; stock 480 s would keep an empty part for each dropped one.
 	durable = "fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5"
+	// merged: the parts of a chunk, which grows no more after some seconds, become one. Merges by size would leave several, and a
+	// query of 40 million rows in 117 parts took a third longer than in 34.
+	merged = "min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1"
 	// volatile: what a restart throws away, or can do without.
 	volatile = "old_parts_lifetime = 5"
 )
@@ -70,6 +73,7 @@ func functions(prefix string) template.FuncMap {
 	return template.FuncMap{
 		"ident": Ident, "literal": Literal, "lsnText": lsnText,
 		"durable":       func() string { return durable },
+		"merged":        func() string { return merged },
 		"volatile":      func() string { return volatile },
 		"tableType":     func() string { return tableType },
 		"chunksType":    func() string { return chunksType },

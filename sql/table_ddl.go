@@ -48,7 +48,7 @@ type chunksDDL struct {
 	Name, PartitionBy, Comment string
 	Columns                    []Column
 	Key, OrderBy               []string
-	KeyIndex                   bool
+	KeyIndex, DateIndex        bool
 }
 
 func (t *Table) createChunks(r Region) Statement {
@@ -64,6 +64,8 @@ func (t *Table) createChunks(r Region) Statement {
 		}
 		// Late changes look keys up; where the sorting key does not lead with the key, an index has to.
 		d.KeyIndex = !t.Keyless() && t.OrderBy[0] != t.Key[0]
+	} else { // the periods of HISTORIC tell what need not be read of it
+		d.DateIndex = !t.Mirrored()
 	}
 	return t.renderOnce("create_chunks.sql", string(r), func() any { return d })
 }

@@ -10,7 +10,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`by_minute_rt`
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY (`minute`, `price`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
 COMMENT 'tidemark: aggregate by_minute of public.keyless';
 
 -- create_states
@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`by_minute_historic`
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY (`minute`, `price`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
 COMMENT 'tidemark: aggregate by_minute of public.keyless';
 
 -- create_aggregate_view
@@ -126,7 +126,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`in\x60all\x27_rt`
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY ()
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
 COMMENT 'tidemark: aggregate in`all\' of public.keyless';
 
 -- create_states
@@ -138,7 +138,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`in\x60all\x27_historic`
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY ()
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
 COMMENT 'tidemark: aggregate in`all\' of public.keyless';
 
 -- create_aggregate_view

@@ -5,12 +5,13 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`keyless_rt`
     `mtime` Nullable(DateTime64(6, 'America/New_York')),
     `_lsn` UInt64,
     `_ordinal` UInt64,
-    `_chunk` UInt64
+    `_chunk` UInt64,
+    INDEX `_date` `mtime` TYPE minmax GRANULARITY 64
 )
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY (`_lsn`, `_ordinal`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
 COMMENT 'tidemark: rt chunks of public.keyless; query the view instead';
 
 -- create_chunks
@@ -20,12 +21,13 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`keyless_late`
     `mtime` Nullable(DateTime64(6, 'America/New_York')),
     `_lsn` UInt64,
     `_ordinal` UInt64,
-    `_chunk` UInt64
+    `_chunk` UInt64,
+    INDEX `_date` `mtime` TYPE minmax GRANULARITY 64
 )
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY (`_lsn`, `_ordinal`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
 COMMENT 'tidemark: late chunks of public.keyless; query the view instead';
 
 -- create_chunks
@@ -40,7 +42,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`keyless_historic`
 ENGINE = MergeTree
 PARTITION BY (toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`)), `_chunk`)
 ORDER BY (`_lsn`, `_ordinal`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
 COMMENT 'tidemark: historic chunks of public.keyless; query the view instead';
 
 -- create_masks

@@ -4,12 +4,13 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`own_rt`
     `_chunk` Int64,
     `__source_7` Nullable(Int64),
     `created_at` DateTime64(6, 'UTC'),
-    `___chunk` UInt64
+    `___chunk` UInt64,
+    INDEX `___date` `created_at` TYPE minmax GRANULARITY 64
 )
 ENGINE = MergeTree
 PARTITION BY `___chunk`
 ORDER BY `_chunk`
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
 COMMENT 'tidemark: rt chunks of public.own; query the view instead';
 
 -- create_chunks
@@ -18,12 +19,13 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`own_late`
     `_chunk` Int64,
     `__source_7` Nullable(Int64),
     `created_at` DateTime64(6, 'UTC'),
-    `___chunk` UInt64
+    `___chunk` UInt64,
+    INDEX `___date` `created_at` TYPE minmax GRANULARITY 64
 )
 ENGINE = MergeTree
 PARTITION BY `___chunk`
 ORDER BY `_chunk`
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
 COMMENT 'tidemark: late chunks of public.own; query the view instead';
 
 -- create_chunks
@@ -37,7 +39,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`own_historic`
 ENGINE = MergeTree
 PARTITION BY (toYYYYMMDD(`created_at`), `___chunk`)
 ORDER BY `_chunk`
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
 COMMENT 'tidemark: historic chunks of public.own; query the view instead';
 
 -- create_masks

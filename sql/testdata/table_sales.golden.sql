@@ -5,12 +5,13 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`sales_rt`
     `created_at` DateTime64(6, 'UTC'),
     `price` Decimal(12, 2),
     `no\x60te\x27\x5c` Nullable(String),
-    `_chunk` UInt64
+    `_chunk` UInt64,
+    INDEX `_date` `created_at` TYPE minmax GRANULARITY 64
 )
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY (`price`, `created_at`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
 COMMENT 'tidemark: rt chunks of public.sales; query the view instead';
 
 -- create_chunks
@@ -20,12 +21,13 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`sales_late`
     `created_at` DateTime64(6, 'UTC'),
     `price` Decimal(12, 2),
     `no\x60te\x27\x5c` Nullable(String),
-    `_chunk` UInt64
+    `_chunk` UInt64,
+    INDEX `_date` `created_at` TYPE minmax GRANULARITY 64
 )
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY (`price`, `created_at`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
 COMMENT 'tidemark: late chunks of public.sales; query the view instead';
 
 -- create_chunks
@@ -41,7 +43,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`sales_historic`
 ENGINE = MergeTree
 PARTITION BY (toYYYYMMDD(`created_at`), `_chunk`)
 ORDER BY (`price`, `created_at`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
 COMMENT 'tidemark: historic chunks of public.sales; query the view instead';
 
 -- create_masks

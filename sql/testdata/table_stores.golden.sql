@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_rt`
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY `id`
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
 COMMENT 'tidemark: rt chunks of we`ird.stores; query the view instead';
 
 -- create_chunks
@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_late`
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY `id`
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
 COMMENT 'tidemark: late chunks of we`ird.stores; query the view instead';
 
 -- create_chunks
@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_historic`
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY `id`
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, allow_nullable_key = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
 COMMENT 'tidemark: historic chunks of we`ird.stores; query the view instead';
 
 -- create_masks
