@@ -48,7 +48,7 @@ var controls = []control{
 	{
 		name: "no first branch", prefix: "tables_first_", question: askHistory, settings: clickhouse.Settings{sharedSnapshots: 0},
 		change: func(table, text string) string {
-			head, branches, _ := strings.Cut(text, " AS SELECT ")
+			head, branches, _ := strings.Cut(text, " AS WITH ")
 			_, rest, _ := strings.Cut(branches, " UNION ALL ")
 			if table != "history" { // no other rolls
 				return head + " AS " + rest
