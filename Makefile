@@ -14,7 +14,7 @@ TIMEOUT ?= 45m
 
 TIDEMARK_SOAK ?= 20
 
-.PHONY: all build demo test bench long soak matrix unit faults lint static vuln fmt golden clean
+.PHONY: all build demo test bench long soak matrix unit crashes faults lint static vuln fmt golden clean
 all: build
 
 build:
@@ -24,13 +24,17 @@ build:
 demo: build
 	bin/tidemark demo $(ARGS)
 
-test: lint static unit
+test: lint static unit crashes
 
 # Two packages at a time: each starts engines of its own, and two cores are soon busy.
 unit:
 	go test -race -p 2 -timeout $(TIMEOUT) -skip '^TestFaults$$|$(LONG)' ./...
 
-# Every failpoint, before and after, with each of three kills: processes race here, and no race detector sees that.
+# Every failpoint, before and after, with a kill of the bridge: processes race here, and no race detector sees that.
+crashes:
+	go test -timeout $(TIMEOUT) -run '^TestFaults$$/^kill_the_bridge$$' -count=1 ./internal/e2e
+
+# With each of three kills.
 faults:
 	go test -timeout $(TIMEOUT) -run '^TestFaults$$' -count=1 -v ./internal/e2e
 

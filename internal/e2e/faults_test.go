@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -96,7 +97,7 @@ func kindOf(statement string) int {
 // actors is how many bridges play at a time, each between databases of its own.
 const actors = 12
 
-const faultSettings = "tick: 1s\nrt_window: 4s\nsplit_step: 1s\nschedule: {roll: \"@every 2s\", resync: \"@every 24h\"}"
+const faultSettings = "tick: %s\nrt_window: 4s\nsplit_step: 1s\nschedule: {roll: \"@every 2s\", resync: \"@every 24h\"}"
 
 // TestFaults holds bridges at every failpoint, before and after, and there kills the bridge, ClickHouse or PostgreSQL
 // with SIGKILL. Readers go on all the while.
@@ -154,7 +155,11 @@ func newStage(t *testing.T, n int, others ...string) *stage {
 		"max_connections": strconv.Itoa(20 * n), "max_wal_senders": strconv.Itoa(5 * n), "max_replication_slots": strconv.Itoa(5 * n),
 	}})
 	st.each(n, func(i int) {
-		a := st.newActor(uint64(i), others)
+		tick := time.Second
+		if i == 0 { // plays the first statement, archive_marks, which takes 64 marks
+			tick = 200 * time.Millisecond
+		}
+		a := st.newActor(uint64(i), tick, others)
 		a.spawn(rig.Point{})
 		a.await()
 		a.reader = a.startWitness(time.Duration(n) * readStep)
@@ -191,10 +196,10 @@ type actor struct {
 	reader *witness // nil: it is there for the failpoints of a first start
 }
 
-func (st *stage) newActor(n uint64, others []string) *actor {
+func (st *stage) newActor(n uint64, tick time.Duration, others []string) *actor {
 	st.t.Helper()
 	r := newAuditRigOn(st.t, st.servers, faultTables(others)...)
-	a := &actor{auditRig: r, stage: st, file: r.config(faultSettings)}
+	a := &actor{auditRig: r, stage: st, file: r.config(fmt.Sprintf(faultSettings, tick))}
 	a.writer = r.startStubborn(st.seed + n)
 	return a
 }
@@ -215,14 +220,9 @@ const holdPatience = 5 * time.Minute
 // oneByOne has the actors play every statement, before and after, with a fault for each.
 func (st *stage) oneByOne(statements []string, fault func(*actor)) {
 	st.t.Helper()
-	left := make(chan string, len(statements))
-	for _, statement := range statements {
-		left <- statement
-	}
-	close(left)
 	st.each(len(st.actors), func(i int) {
-		for statement := range left {
-			var a *actor
+		for at := i; at < len(statements); at += len(st.actors) {
+			statement, a := statements[at], (*actor)(nil)
 			for _, after := range []bool{false, true} {
 				a = st.cast(a, i, statement)
 				a.seize(rig.Point{Statement: statement, After: after})
@@ -283,9 +283,9 @@ func (st *stage) cast(present *actor, i int, statement string) *actor {
 	case present != nil && !present.ended:
 		return present
 	case statement == "insert_partitions":
-		return st.newActor(0, []string{"parts"})
+		return st.newActor(0, time.Second, []string{"parts"})
 	case slices.Contains(firstPoints, statement):
-		return st.newActor(0, nil)
+		return st.newActor(0, time.Second, nil)
 	default:
 		return st.actors[i]
 	}
@@ -301,11 +301,7 @@ func (a *actor) seize(at rig.Point) {
 		a.spawn(at)
 	} else {
 		a.writer.begin(cmp.Or(stimuli[at.Statement], stimulus))
-		if at.Statement == "keep_late" {
-			a.changeFrozen()
-		}
-		a.must(a.puppet.Arm(at))
-		a.must(a.puppet.Go())
+		a.arm(at)
 	}
 	if err := a.awaitHeld(at); err != nil {
 		a.t.Fatalf("%s: %v\n%s", at, err, a.Log())
@@ -314,14 +310,22 @@ func (a *actor) seize(at rig.Point) {
 	a.t.Logf("%s: held after %v", at, time.Since(began).Round(time.Millisecond))
 }
 
-// changeFrozen holds a fold that is built, until a tick has changed late rows which it has frozen.
-func (a *actor) changeFrozen() {
+func (a *actor) arm(at rig.Point) {
 	a.t.Helper()
+	a.must(a.puppet.Arm(at))
+	a.must(a.puppet.Go())
+}
+
+// changeFrozen holds a fold that is built, until a tick has changed late rows which it has frozen, if it is one of theirs.
+func (a *actor) changeFrozen() error {
 	built := rig.Point{Statement: "fold", After: true}
-	a.must(a.puppet.Arm(built))
-	a.must(a.awaitHeld(built))
+	a.arm(built)
+	if err := a.awaitHeld(built); err != nil {
+		return err
+	}
 	a.run("UPDATE history SET v = v + 1 WHERE id BETWEEN 2490 AND 2495")
 	a.await()
+	return nil
 }
 
 // recover returns when the actor is well again after a fault: its views are those of now, and right. Where the bridge died
@@ -366,7 +370,12 @@ func (a *actor) awaitHeld(at rig.Point) error {
 		return a.puppet.Await(holdPatience)
 	}
 	for range int(holdPatience / resyncStep) {
-		if err := a.puppet.Resync(fromSource); err != nil {
+		if at.Statement == "keep_late" {
+			if err := a.changeFrozen(); err != nil {
+				return err
+			}
+			a.arm(at)
+		} else if err := a.puppet.Resync(fromSource); err != nil {
 			return err
 		}
 		if err := a.puppet.Await(resyncStep); !errors.Is(err, os.ErrDeadlineExceeded) {

@@ -100,14 +100,18 @@ func (r *Rig) WaitLSNWithin(patience time.Duration, tables int) pglogrepl.LSN {
 	return lsn
 }
 
+// The pause between two looks at a condition: asking costs a server as much as what is waited for, and many tests wait at once.
+const (
+	firstPause = 20 * time.Millisecond
+	lastPause  = 200 * time.Millisecond
+)
+
 // Eventually waits until the condition returns nil.
 func (r *Rig) Eventually(patience time.Duration, what string, condition func(context.Context) error) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
 	defer cancel()
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for {
+	for pause := firstPause; ; pause = min(pause*5/4, lastPause) {
 		err := condition(ctx)
 		if err == nil {
 			return
@@ -115,7 +119,7 @@ func (r *Rig) Eventually(patience time.Duration, what string, condition func(con
 		select {
 		case <-ctx.Done():
 			r.t.Fatalf("waited %s for %s: %v", patience, what, err)
-		case <-ticker.C:
+		case <-time.After(pause):
 		}
 	}
 }
