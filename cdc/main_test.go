@@ -131,11 +131,12 @@ func (s *source) get(sql string, args ...any) (value string) {
 	return value
 }
 
-// end is the end of the WAL.
+// end is the end of the WAL that is flushed, which is all that a walsender sends: the tail of another session's open
+// transaction may wait for the background writer.
 func (s *source) end() LSN {
 	s.Helper()
 	var lsn LSN
-	if err := lsn.Scan(s.get("SELECT pg_current_wal_insert_lsn()::text")); err != nil {
+	if err := lsn.Scan(s.get("SELECT pg_current_wal_flush_lsn()::text")); err != nil {
 		s.Fatal(err)
 	}
 	return lsn

@@ -51,7 +51,7 @@ func NewAggregate(c AggregateConfig) (*Aggregate, error) {
 		return nil, fmt.Errorf("table %s has a column whose name is one of tidemark's own", c.Table.Source)
 	}
 	for _, col := range slices.Concat(a.Columns(), c.Table.Columns) {
-		for _, prefix := range []string{"_key_", "_state_", "_chunk", "_outlived"} {
+		for _, prefix := range []string{"_key_", "_state_", "_chunk", "_outlived", "_mark"} {
 			if strings.HasPrefix(col.Shown(), prefix) {
 				return nil, fmt.Errorf("%q is a name that tidemark's own statements need", col.Shown())
 			}

@@ -20,8 +20,8 @@ type Statement struct {
 
 // Changes reports whether the statement changes state: those of ours that only read begin with one of these words.
 func (s Statement) Changes() bool {
-	first := strings.Fields(s.Text)[0]
-	return !slices.Contains([]string{"SELECT", "WITH", "CHECK", "DESCRIBE"}, first)
+	reads := func(word string) bool { return strings.HasPrefix(s.Text, word) }
+	return !slices.ContainsFunc([]string{"SELECT ", "SELECT\n", "WITH ", "CHECK ", "DESCRIBE "}, reads)
 }
 
 // The types of the mark's maps of tables. Readers need the first alone, so it stays small; the second is the writer's.

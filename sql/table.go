@@ -49,7 +49,7 @@ func Regions() []Region { return []Region{RT, Late, Historic, Masks, Changes} }
 
 // ownNames are the columns of internal tables besides the source's, without their prefix and sourceName's, and the names that
 // statements give to tables: ClickHouse takes a column "t.c" of the source for column c of t.
-var ownNames = []string{"chunk", "of", "lsn", "ordinal", "insert", "live", "op", "code", "time", "term", "epoch", "position", "commit_time", "unchanged", "last", "first_is_insert", "outlived", "changes", "newest", "older"}
+var ownNames = []string{"chunk", "of", "lsn", "ordinal", "insert", "live", "op", "code", "time", "term", "epoch", "position", "commit_time", "unchanged", "last", "first_is_insert", "outlived", "changes", "newest", "older", "mark", "identity", "hash", "loaded", "here", "there"}
 
 // prefixFor returns a prefix for our columns that none of the source's names has.
 func prefixFor(cols []Column) string {

@@ -129,6 +129,10 @@ var refusals = map[string]struct {
 		config.Aggregate{Where: "1) OR (1", By: named("k", "qty -- and more"), Measures: named("n", "sum((SELECT 1))")},
 		[][2]string{{".by.k: has a comment", ""}, {".measures.n: has a subquery", ""}, {".where: has a parenthesis", ""}},
 	},
+	"the mark's name": {
+		config.Aggregate{By: named("k", "qty"), Measures: named("_mark", "count()")},
+		[][2]string{{": \"_mark\" is a name that tidemark's own statements need", "another name"}},
+	},
 	"names of ours": {
 		config.Aggregate{By: named("_key_0", "qty"), Measures: named("n", "count()")},
 		[][2]string{{": \"_key_0\" is a name that tidemark's own statements need", "another name"}},

@@ -160,7 +160,7 @@ func (s *session) slices(t *table, p rtwindow.Pending) uint64 {
 	return max(p.Rows/sliceRows+1, s.opts.Slices)
 }
 
-// applySlice writes the chunks that compacted pieces make of a state, with regard to whether more is to come.
+// applySlice writes the chunks that compacted pieces make of a state. Where more is set, other slices follow it.
 func (s *session) applySlice(ctx context.Context, t *table, state splitdate.Table, p rtwindow.Pending, more bool) (d splitdate.Delta, err error) {
 	found, err := t.window.Locate(ctx, state, p)
 	if err != nil {

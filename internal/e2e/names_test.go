@@ -36,7 +36,7 @@ var hostileTables = []config.TableName{
 // are syntax.
 var hostileColumns = [][]string{
 	{
-		"_chunk", "_of", "_lsn", "_ordinal", "_insert", "_live", "_unchanged", "_source_0", "_last", "_first_is_insert", "_outlived", "_key", "__chunk",
+		"_chunk", "_of", "_lsn", "_ordinal", "_insert", "_live", "_unchanged", "_source_0", "_last", "_first_is_insert", "_outlived", "_key", "_mark", "_hash", "__chunk",
 		"_changes.id", "_older.id", "__older._of", "id", "(", ")", "),(", "`", `"`, "'", `\`, `\n`, strings.Repeat("@", 63),
 	},
 	{
