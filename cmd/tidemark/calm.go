@@ -16,7 +16,8 @@ import (
 const calmFor = time.Minute
 
 // calm passes on what is logged, but of warnings and errors that differ in nothing but numbers one a minute; that one says
-// how many there were. It is safe for concurrent use.
+// how many there were. What comes after a recovery is news again: each recovery in the log has an interruption before it. It
+// is safe for concurrent use.
 type calm struct {
 	out io.Writer
 	now func() time.Time
@@ -41,6 +42,9 @@ func (c *calm) Write(event []byte) (int, error) { return c.out.Write(event) }
 // WriteLevel implements zerolog.LevelWriter.
 func (c *calm) WriteLevel(level zerolog.Level, event []byte) (int, error) {
 	if level < zerolog.WarnLevel {
+		if bytes.Contains(event, recovery) {
+			c.forget()
+		}
 		return c.out.Write(event)
 	}
 	dropped, again := c.repeats(kindOf(event))
@@ -54,6 +58,18 @@ func (c *calm) WriteLevel(level zerolog.Level, event []byte) (int, error) {
 		return 0, err
 	}
 	return len(event), nil
+}
+
+// recovery is how the bridge says that it works again.
+var recovery = []byte(`"message":"recovered"`)
+
+// forget lets everything be written again.
+func (c *calm) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.said {
+		r.at = time.Time{}
+	}
 }
 
 // repeats counts an event, and says whether one of its kind was written a moment ago, or else how many were dropped since.

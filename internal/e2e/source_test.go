@@ -103,12 +103,25 @@ func (r *auditRig) run(sql string) {
 	}
 }
 
-// live lets a bridge run until it has brought a change, and compares.
+// live lets a bridge run until it has brought a change, compares, and waits until the slot needs it no more: what is confirmed
+// is lost with the mark that has it.
 func (r *auditRig) live(sql string) {
 	r.t.Helper()
+	r.PG.Reset() // its connections may have died with the server
 	p := r.Spawn(r.file)
 	r.run(sql)
+	written := r.WaitLSN(len(r.tables) + 1)
 	r.compare()
+	r.Eventually(time.Minute, "the confirmation of what was compared", func(ctx context.Context) error {
+		var confirmed string
+		var beyond bool
+		err := r.PG.QueryRow(ctx, "SELECT confirmed_flush_lsn::text, confirmed_flush_lsn >= $1::pg_lsn FROM pg_replication_slots WHERE slot_name = $2", written.String(), r.Name).
+			Scan(&confirmed, &beyond)
+		if err == nil && !beyond {
+			err = fmt.Errorf("the slot stands at %s", confirmed)
+		}
+		return err
+	})
 	if code := p.Terminate(); code != 0 {
 		r.t.Errorf("exit code %d", code)
 	}
