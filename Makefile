@@ -26,9 +26,15 @@ demo: build
 
 test: lint static unit crashes
 
+# Engines of tests write to memory, where there is plenty: what a killed process wrote is there too, and no test cuts the power.
+MEMORY := $(shell awk '/MemAvailable/ && $$2 > 12e6 {print "yes"}' /proc/meminfo)
+ifeq ($(MEMORY),yes)
+unit crashes faults: export TMPDIR := $(shell df -k --output=avail /dev/shm | awk 'NR == 2 {print ($$1 > 8e6) ? "/dev/shm" : "/tmp"}')
+endif
+
 # Two packages at a time: each starts engines of its own, and two cores are soon busy.
 unit:
-	go test -race -p 2 -timeout $(TIMEOUT) -skip '^TestFaults$$|$(LONG)' ./...
+	go test -race -p 2 -parallel 4 -timeout $(TIMEOUT) -skip '^TestFaults$$|$(LONG)' ./...
 
 # Every failpoint, before and after, with a kill of the bridge: processes race here, and no race detector sees that.
 crashes:

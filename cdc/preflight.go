@@ -14,7 +14,7 @@ import (
 
 const (
 	minVersion = 14
-	// The stream and one barrier at a time.
+	// The stream and a barrier; a second barrier at the same time waits for room.
 	needSenders = 2
 )
 

@@ -3,8 +3,8 @@
 // point of tidemark, and the newest mark in ClickHouse is authoritative about everything.
 //
 //	Mark n ──Next(position, deltas)──▶ Mark n+1 ──Check──▶ Store.Publish ──▶ readers
-//	  ▲          pure, copies             │         INSERT … WHERE the newest is still n
-//	  └──────────── Store.Read ◀──────────┘
+//	  ▲          pure, copies             │         INSERT … WHERE the newest is still n and no newer term has begun
+//	  └─────────── Store.Newest ◀───────────┘
 //
 // Invariants, held by Table.Apply, Mark.Next and Check:
 //
@@ -16,7 +16,7 @@
 // Failure handling: a mark is inserted on condition that the newest mark is the one it follows. A writer that was
 // overtaken writes no row and gets ErrFenced; a writer that does not know whether its insert arrived gets an error, and
 // the restart reads what is there. Chunks that no mark lists do not exist for any reader: a crash leaves garbage, never
-// damage. When a chunk that is no longer listed may be dropped is decided here too (Retired).
+// damage. When a chunk that is no longer listed may be dropped is decided here too (Retention).
 //
 // The package knows nothing of rows: what lies in a chunk belongs to rtwindow and historic.
 package splitdate

@@ -218,10 +218,9 @@ func (s *Store) newestWriters(ctx context.Context) (newest Term, writers []uint6
 	return newest, writers, err
 }
 
-// Publish inserts next if the newest mark is still prev and no newer term has begun: the commit point. It returns
-// ErrFenced when it is not so. Any
-// other error leaves open whether the mark arrived; Newest tells. It returns ClickHouse's clock, read after the mark was
-// there.
+// Publish inserts next if the newest mark is still prev and no newer term has begun: the commit point. Otherwise its error
+// wraps ErrFenced. After any other error it is open whether the mark arrived; Newest tells. The Instant is ClickHouse's
+// clock (µs, UTC), read after the mark was there.
 func (s *Store) Publish(ctx context.Context, prev, next Mark) (Instant, error) {
 	names := s.db.Database()
 	if err := s.db.Exec(ctx, names.InsertMark(), params(prev, next)); err != nil {

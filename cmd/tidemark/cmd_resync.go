@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -59,6 +60,9 @@ func (a *app) fold(ctx context.Context, cfg *config.Config, log zerolog.Logger, 
 	}
 	if asJSON {
 		return a.printJSON(append([]folded{}, tables...))
+	}
+	if len(tables) == 0 {
+		fmt.Fprintln(a.stderr, "nothing to fold")
 	}
 	for _, t := range tables {
 		a.printf("%s: %d chunks became %d, %d late rows and %d masks folded, in %s\n", t.Table, t.Chunks, t.Built, t.Late, t.Masks, t.Took.Round(time.Millisecond))

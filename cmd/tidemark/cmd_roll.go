@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,6 +33,9 @@ func newRoll(a *app) *cobra.Command {
 		}
 		if asJSON {
 			return a.printJSON(append([]rolled{}, tables...))
+		}
+		if len(tables) == 0 {
+			fmt.Fprintln(a.stderr, "nothing has settled that is not in HISTORIC")
 		}
 		for _, t := range tables {
 			a.printf("%s: %d rows, split date %s -> %s\n", t.Table, t.Rows,

@@ -108,9 +108,21 @@ func printTroubles(out io.Writer, t tableStatus) {
 	}
 }
 
+// proven says since when all of a table was found equal to PostgreSQL's, as far as a running bridge tells.
+func proven(t tableStatus) string {
+	switch {
+	case t.Differences > 0:
+		return fmt.Sprintf("%d rows differ", t.Differences)
+	case t.Proven == nil:
+		return "-"
+	default:
+		return t.Proven.UTC().Format(time.RFC3339)
+	}
+}
+
 func printTables(out io.Writer, tables []tableStatus) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "TABLE\tSPLIT DATE\tRT\tHISTORIC\tLATE\tMASKS\tRT CHUNKS\tHISTORIC CHUNKS")
+	fmt.Fprintln(w, "TABLE\tSPLIT DATE\tRT\tHISTORIC\tLATE\tMASKS\tRT CHUNKS\tHISTORIC CHUNKS\tPROVEN")
 	for _, t := range tables {
 		split := "mirrored"
 		switch {
@@ -121,7 +133,7 @@ func printTables(out io.Writer, tables []tableStatus) error {
 		case t.SplitDate != nil:
 			split = t.SplitDate.UTC().Format(time.RFC3339Nano)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", t.Table, split, t.RTRows, t.HistoricRows, t.LateRows, t.Masks, t.RTChunks, t.HistoricChunks)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", t.Table, split, t.RTRows, t.HistoricRows, t.LateRows, t.Masks, t.RTChunks, t.HistoricChunks, proven(t))
 	}
 	for _, t := range tables {
 		for _, a := range t.Aggregates {

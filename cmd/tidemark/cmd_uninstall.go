@@ -29,8 +29,8 @@ func newUninstall(a *app) *cobra.Command {
 		Use:   "uninstall",
 		Short: "Drop the replication slot, or the views and tables in ClickHouse",
 		Long: `Uninstall drops what run has made: with --slot the replication slot in PostgreSQL, with
---data the views and internal tables in ClickHouse. It asks for the name of the
-database on the terminal, unless --yes says that it is meant.`,
+--data the views and internal tables in ClickHouse. It reads the name of the
+database from its input, unless --yes says that it is meant.`,
 		Example: example("tidemark uninstall -c tidemark.yaml --slot --data", "tidemark uninstall -c tidemark.yaml --slot --yes"),
 	}
 	flags := newConfigFlags(cmd)
@@ -57,17 +57,19 @@ database on the terminal, unless --yes says that it is meant.`,
 
 // confirm has the name of the database typed that is about to lose something.
 func (a *app) confirm(ctx context.Context, cfg *config.Config, opts uninstallOptions) error {
-	if !a.typing {
-		return usagef("add --yes", "tidemark uninstall cannot ask: its input is not a terminal")
-	}
 	database, what := cfg.Source.Database, "the slot "+cfg.Source.Slot
 	if opts.Data {
 		database, what = cfg.ClickHouse.Database, "the views and tables in ClickHouse"
 	}
-	fmt.Fprintf(a.stderr, "This drops %s. Type the name of the database, %s, to go on: ", what, database)
+	if a.typing {
+		fmt.Fprintf(a.stderr, "This drops %s. Type the name of the database, %s, to go on: ", what, database)
+	}
 	typed, err := readLine(ctx, a.stdin)
 	if err != nil {
 		return err
+	}
+	if typed == "" && !a.typing {
+		return usagef("add --yes", "tidemark uninstall cannot ask: its input is not a terminal")
 	}
 	if typed != database {
 		return fault.New("type "+database+", or add --yes", "nothing was dropped: %q is not the name of the database", typed)

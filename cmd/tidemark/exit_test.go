@@ -102,14 +102,19 @@ func TestConfirm(t *testing.T) {
 		{"shop\n", uninstallOptions{Data: true}, `nothing was dropped: "shop" is not the name of the database`},
 		{"", uninstallOptions{Data: true}, `nothing was dropped: "" is not the name of the database`},
 	} {
-		var asked bytes.Buffer
-		a := &app{stdin: strings.NewReader(test.typed), stderr: &asked, typing: true}
-		err := a.confirm(t.Context(), cfg, test.opts)
-		if got := fmt.Sprint(err); got != test.want && (err != nil || test.want != "") {
-			t.Errorf("%q: %v", test.typed, err)
-		}
-		if !strings.HasPrefix(asked.String(), "This drops ") {
-			t.Errorf("asked %q", asked.String())
+		for _, terminal := range []bool{true, false} {
+			var asked bytes.Buffer
+			a := &app{stdin: strings.NewReader(test.typed), stderr: &asked, typing: terminal}
+			err, want := a.confirm(t.Context(), cfg, test.opts), test.want
+			if test.typed == "" && !terminal {
+				want = "tidemark uninstall cannot ask: its input is not a terminal"
+			}
+			if got := fmt.Sprint(err); got != want && (err != nil || want != "") {
+				t.Errorf("%q: %v", test.typed, err)
+			}
+			if strings.HasPrefix(asked.String(), "This drops ") != terminal {
+				t.Errorf("asked %q", asked.String())
+			}
 		}
 	}
 }

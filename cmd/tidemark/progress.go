@@ -44,5 +44,8 @@ func progressLine(p observe.JobStatus) string {
 	if p.Parts > 0 {
 		fmt.Fprintf(&b, "  (%d more parts)", p.Parts)
 	}
+	if p.Slot != "" {
+		fmt.Fprintf(&b, "  (holds a snapshot and WAL since %s, for %s)", p.Slot, time.Duration(p.Held*float64(time.Second)).Round(time.Second))
+	}
 	return b.String()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,7 +15,7 @@ type scopeFlags struct{ table, from, to string }
 
 func (f *scopeFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.table, "table", "", "`schema.table`, or its bare name where that is unique; default: every table")
-	cmd.Flags().StringVar(&f.from, "from", "", "rows with this `date` or a later one: RFC 3339, or YYYY-MM-DD[ HH:MM:SS] in source.time_zone")
+	cmd.Flags().StringVar(&f.from, "from", "", "rows with this `date` or a later one, of tables with a date_column: RFC 3339, or YYYY-MM-DD[ HH:MM:SS] in source.time_zone")
 	cmd.Flags().StringVar(&f.to, "to", "", "rows before this `date`")
 }
 
@@ -23,7 +24,16 @@ func (f *scopeFlags) request(cfg *config.Config) (r bridge.Request, err error) {
 	if cfg.Source.TimeZone.Location != nil {
 		zone = cfg.Source.TimeZone.Location
 	}
-	r.Table = f.table
+	if f.table != "" {
+		t, err := cfg.Table(f.table)
+		if err != nil {
+			return r, &usageError{fmt.Errorf("--table: %w", err)}
+		}
+		r.Table = t.Name.String()
+		if t.Mirrored() && f.from+f.to != "" {
+			return r, usagef("leave out --from and --to", "--table %s has no date_column that --from and --to could be about", f.table)
+		}
+	}
 	if r.From, err = parseDate("--from", f.from, zone); err != nil {
 		return r, err
 	}

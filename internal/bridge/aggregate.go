@@ -52,6 +52,9 @@ func nameFaults(plans []plan) (faults []error) {
 	}
 	for _, p := range plans {
 		taken[p.sql.Name] = "the view of table " + p.sql.Source
+		if p.sql.Feed {
+			taken[p.sql.FeedName()] = "the change feed of table " + p.sql.Source
+		}
 	}
 	for _, p := range plans {
 		for _, c := range p.cfg.Aggregates {

@@ -180,9 +180,6 @@ func (b *Bridge) Run(ctx context.Context) error {
 		return err
 	}
 	defer stopHTTP()
-	for _, n := range notices(b.config()) {
-		b.log.Warn().Msg(n)
-	}
 	watching, stopWatching := context.WithCancel(ctx)
 	watched := make(chan struct{})
 	go func() { // ends with watching, awaited below
@@ -267,7 +264,7 @@ func isLocked(err error) bool {
 	return errors.As(err, &pg) && pg.Code == "55P03"
 }
 
-// isShutdown says that PostgreSQL is starting or stopping, or has no connection to spare (SQLSTATE classes 57P and 53).
+// isShutdown says that PostgreSQL is starting or stopping, or has no connection to spare (SQLSTATE classes 08, 53 and 57P).
 func isShutdown(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && (strings.HasPrefix(pg.Code, "57P") || strings.HasPrefix(pg.Code, "53") || strings.HasPrefix(pg.Code, "08"))
@@ -329,6 +326,9 @@ func (b *Bridge) acceptable(ctx context.Context) *config.Config {
 		case cfg := <-b.opts.Reloads:
 			_, err := aggregatePlans(ctx, cfg)
 			if err == nil || ctx.Err() != nil || outOfReach(err) {
+				if cfg.HTTP != b.config().HTTP {
+					b.log.Warn().Str("try", "restart tidemark").Msg("http.* has changed, which takes effect at the next start")
+				}
 				return cfg // a server that is out of reach says nothing about the configuration
 			}
 			b.log.Error().Err(err).Str("try", fault.Try(err)).Msg("configuration refused, the old one stays")

@@ -31,9 +31,6 @@ const (
 // why it could not look further.
 func Check(ctx context.Context, cfg *config.Config) ([]Finding, error) {
 	f := findings{source: SourceConfig(cfg)}
-	for _, n := range notices(cfg) {
-		f.add(Warn, "configuration", n, "leave it out until it is supported")
-	}
 	f.clickhouse(ctx, cfg)
 	if f.postgres(ctx, cfg) {
 		f.tables(ctx, cfg)

@@ -55,7 +55,7 @@ type TableStatus struct {
 	Loaded         bool       `json:"loaded"`
 	SplitDate      *time.Time `json:"split_date"`
 	RTRows         uint64     `json:"rt_rows"`
-	HistoricRows   uint64     `json:"historic_rows"`
+	HistoricRows   uint64     `json:"historic_rows"` // live: without the masked ones
 	LateRows       uint64     `json:"late_rows"`
 	Masks          uint64     `json:"masks"`
 	RTChunks       int        `json:"rt_chunks"`
@@ -63,10 +63,14 @@ type TableStatus struct {
 
 	Aggregates []AggregateStatus `json:"aggregates,omitempty"`
 
-	// Where the bridge answers at http.listen: why queries of the view fail, and the partitions that were attached in PostgreSQL,
-	// or left it, and are yet to be read again.
-	Held    *observe.Failure `json:"held,omitempty"`
-	Waiting []string         `json:"waiting_partitions,omitempty"`
+	// Where the bridge answers at http.listen: why queries of the view fail; the partitions that were attached in PostgreSQL, or
+	// left it, and are yet to be read again; since when every partition was found equal to PostgreSQL's (nil: some never was),
+	// how many rows differed then, and how many partitions of HISTORIC wait for a fold.
+	Held            *observe.Failure `json:"held,omitempty"`
+	Waiting         []string         `json:"waiting_partitions,omitempty"`
+	Proven          *time.Time       `json:"proven,omitempty"`
+	Differences     uint64           `json:"differing_rows,omitempty"`
+	DirtyPartitions int              `json:"dirty_partitions,omitempty"`
 }
 
 // AggregateStatus says whether the newest mark holds an aggregate and, until then, how much of HISTORIC is computed.
@@ -115,6 +119,7 @@ func ReadStatus(ctx context.Context, cfg *config.Config) (st Status, err error) 
 		for _, of := range seen.Tables {
 			if of.Table == status.Table {
 				status.Held, status.Waiting = of.Held, of.Waiting
+				status.Proven, status.Differences, status.DirtyPartitions = of.Proven, of.Differences, of.DirtyPartitions
 			}
 		}
 		if status.Aggregates, err = aggregateStatus(ctx, cfg, t, mark); err != nil {
@@ -141,7 +146,7 @@ func runningJobs(seen observe.Snapshot) []observe.JobStatus {
 func tableStatus(name string, t splitdate.Table, loaded bool) TableStatus {
 	out := TableStatus{
 		Table: name, Loaded: loaded,
-		RTRows: t.Rows(t.RT), HistoricRows: t.Rows(t.Historic()), LateRows: t.Rows(t.Late), Masks: t.Rows(t.Masks),
+		RTRows: t.Rows(t.RT), HistoricRows: t.Rows(t.Historic()) - t.Rows(t.Masks), LateRows: t.Rows(t.Late), Masks: t.Rows(t.Masks),
 		RTChunks: len(t.RT), HistoricChunks: len(t.Historic()),
 	}
 	if loaded && !t.Mirrored {
@@ -336,7 +341,7 @@ func (b *Bridge) doInSession(ctx context.Context, kind jobKind, request Request)
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { // ends with ctx, awaited below
-		ended <- s.run(ctx)
+		ended <- s.guarded(ctx, s.run)
 		cancel()
 	}()
 	result, err := b.do(ctx, kind, request)
@@ -393,7 +398,10 @@ func ask[T any](ctx context.Context, cfg *config.Config, kind jobKind, request R
 		return nil, true, fault.New(try,
 			"the bridge at %s answered %s: %s", cfg.HTTP.Listen, resp.Status, bytes.TrimSpace(body))
 	}
-	return done, true, json.Unmarshal(body, &done)
+	if err := json.Unmarshal(body, &done); err != nil {
+		return nil, true, fmt.Errorf("read the answer of the bridge at %s: %w", cfg.HTTP.Listen, err)
+	}
+	return done, true, nil
 }
 
 // Uninstall drops the slot, or all that tidemark has in ClickHouse, or both. It refuses while a bridge runs.

@@ -176,7 +176,7 @@ func (s *session) publishFold(ctx context.Context, f *folding) error {
 	return nil
 }
 
-// overflowing starts a resync when LATE of some table has grown beyond limits.late_rows.
+// overflowing starts a resync when the late rows and masks of some table exceed limits.late_rows.
 func (s *session) overflowing() {
 	if len(s.resyncs) > 0 {
 		return

@@ -95,7 +95,11 @@ func authorized(token string, next http.HandlerFunc) http.HandlerFunc {
 			ok = err == nil && net.ParseIP(host).IsLoopback()
 		}
 		if !ok {
-			http.Error(w, "a bearer token is needed", http.StatusUnauthorized)
+			why := "the bearer token is missing, or is not the one in http.token_file"
+			if token == "" {
+				why = "jobs are accepted from this machine alone; set http.token_file to allow others"
+			}
+			http.Error(w, why, http.StatusUnauthorized)
 			return
 		}
 		next(w, r)

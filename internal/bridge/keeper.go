@@ -156,8 +156,12 @@ func (k *keeper) drop(ctx context.Context, due map[place][]splitdate.Chunk) erro
 	return nil
 }
 
-// manyWaiting is how many chunks may wait for a long query before their size is looked at.
-const manyWaiting = 100
+// measureEvery is in how many rounds the size of what waits for long queries is looked at; more than manyWaiting chunks are
+// looked at in each.
+const (
+	measureEvery = 10
+	manyWaiting  = 100
+)
 
 // boundDisk drops the oldest waiting chunks where all of them take more than limits.kept_bytes; queries that still need
 // them fail.
@@ -165,7 +169,7 @@ func (k *keeper) boundDisk(ctx context.Context) error {
 	k.mu.Lock()
 	waiting := k.retention.Waiting()
 	k.mu.Unlock()
-	if waiting < manyWaiting {
+	if waiting == 0 || waiting < manyWaiting && k.rounds%measureEvery != 0 {
 		return nil
 	}
 	found, err := k.s.partitions(ctx)

@@ -3,12 +3,14 @@ package bridge
 import (
 	"context"
 	"errors"
+	"net"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tidemark-db/tidemark/cdc"
 	"github.com/tidemark-db/tidemark/internal/block"
+	"github.com/tidemark-db/tidemark/internal/warehouse"
 	"github.com/tidemark-db/tidemark/rtwindow"
 	"github.com/tidemark-db/tidemark/splitdate"
 )
@@ -35,10 +37,10 @@ var errorKinds = []errorKind{
 	{"publication", wraps(cdc.ErrNoPublication, errNotPublished)},
 	{"schema", wraps(errReshaped)},
 	{"refused", wraps(errRefused)},
+	{"timeout", func(err error) bool { return errors.Is(err, context.DeadlineExceeded) && !isA[*net.OpError](err) }},
+	{"unreachable", func(err error) bool { return away(err) && !warehouse.IsStrained(err) }},
 	{"clickhouse", isA[*clickhouse.Exception]},
 	{"postgres", isA[*pgconn.PgError]},
-	{"unreachable", outOfReach},
-	{"timeout", wraps(context.DeadlineExceeded)},
 	{"other", func(error) bool { return true }},
 }
 

@@ -25,8 +25,8 @@ import (
 // Which changes are from the barrier on is known only when PostgreSQL has made it. Until then the latest ones are kept as
 // they are; if the barrier turns out to lie before them, it is thrown away and another one is made.
 //
-// A large table is read in pieces, by the pages of its files, and no barrier is held for longer than
-// limits.max_snapshot_age: the next piece then has a barrier of its own. The marks keep the pieces and the changes so far,
+// A large table is read in pieces, by the pages of its files, and no piece is begun under a barrier older than
+// limits.max_snapshot_age: it then has a barrier of its own. The marks keep the pieces and the changes so far,
 // so that a restart goes on with the next piece. A row that did not change since the first barrier is where it was then,
 // and so in exactly one piece. One that did change is among the changes; it may be in no piece, in one, or in two.
 type loading struct {

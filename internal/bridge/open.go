@@ -203,22 +203,22 @@ func OpenWarehouse(ctx context.Context, cfg *config.Config, opts Options) (*ware
 	if err != nil {
 		return nil, fault.New("check clickhouse.dsn", "clickhouse.dsn %s: %w", cfg.ClickHouse.DSN, err)
 	}
-	err = db.Ping(ctx)
-	if err == nil {
-		var v warehouse.Version
-		if v, err = db.ServerVersion(ctx); err == nil && v.Less(warehouse.MinVersion) {
-			err = fmt.Errorf("it is ClickHouse %s, tidemark needs %s or newer: %w", v, warehouse.MinVersion, errRefused)
-		}
+	var v warehouse.Version
+	if err = db.Ping(ctx); err == nil {
+		v, err = db.ServerVersion(ctx)
 	}
-	if err != nil {
-		return nil, errors.Join(fault.New("check clickhouse.dsn, that the server is up, and the user's password",
-			"ClickHouse at %s: %w", cfg.ClickHouse.DSN, err), ignore(db.Close()))
+	switch {
+	case err != nil:
+		err = fault.New("check clickhouse.dsn, that the server is up, and the user's password", "ClickHouse at %s: %w", cfg.ClickHouse.DSN, err)
+	case v.Less(warehouse.MinVersion):
+		err = fault.New(fmt.Sprintf("upgrade ClickHouse to %s or newer", warehouse.MinVersion),
+			"ClickHouse at %s is %s, tidemark needs %s or newer: %w", cfg.ClickHouse.DSN, v, warehouse.MinVersion, errRefused)
+	default:
+		return db, nil
 	}
-	return db, nil
+	_ = db.Close() // what failed says more
+	return nil, err
 }
-
-// ignore drops the error of a clean-up that follows a failure which says more.
-func ignore(error) error { return nil }
 
 func (s *session) preflight(ctx context.Context) error {
 	errs := cdc.Preflight(ctx, s.source, tableNames(s.cfg))
@@ -415,6 +415,9 @@ func (s *session) create(ctx context.Context) error {
 	names := s.db.Database()
 	for _, st := range append(names.CreateDatabases(), names.CreateMarks()...) {
 		if err := s.db.Exec(ctx, st, nil); err != nil {
+			if !warehouse.IsDenied(err) {
+				return fmt.Errorf("create tidemark's tables: %w", err)
+			}
 			return fault.New(fmt.Sprintf("GRANT CREATE DATABASE, %s ON %s.*, %s.* TO the user of clickhouse.dsn;",
 				strings.Join(sql.Privileges(), ", "), sql.Ident(string(names)), sql.Ident(names.Internals())), "create tidemark's tables: %w", err)
 		}

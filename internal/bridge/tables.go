@@ -260,8 +260,3 @@ func checkTable(cfg *config.Config, t *config.Table, table *sql.Table) (faults [
 	}
 	return nil
 }
-
-// notices says which parts of the configuration this version does not act on, so that nobody waits for them.
-func notices(cfg *config.Config) (out []string) {
-	return out
-}

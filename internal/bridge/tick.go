@@ -169,7 +169,8 @@ func (s *session) applySlice(ctx context.Context, t *table, state splitdate.Tabl
 	if err := s.mask(ctx, t, state, p, found, &d); err != nil {
 		return d, err
 	}
-	return d, t.window.Rewrite(ctx, state, found, more, &d)
+	err = t.window.Rewrite(ctx, state, found, more, &d)
+	return d, err
 }
 
 // mask masks the changed rows that are neither in RT nor in LATE, and checks that every one was found.

@@ -54,11 +54,11 @@ const maxPartRows = 5_000_000
 // parts cuts a range of a table where the partitions of its live rows begin. A table that PostgreSQL could only read as a
 // whole is one part.
 func (s *session) parts(t *table, rng splitdate.Range) (out []part) {
-	if t.sql.Mirrored() {
-		return []part{{t, splitdate.Everything}}
-	}
-	if rng.Empty() {
+	if rng.Empty() || t.sql.Mirrored() && rng != splitdate.Everything { // mirrored rows have no date
 		return nil
+	}
+	if t.sql.Mirrored() {
+		return []part{{t, rng}}
 	}
 	state := s.mark.Tables[t.sql.Name]
 	if rng = rng.Intersect(t.retained(state)); rng.Empty() {

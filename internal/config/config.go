@@ -75,8 +75,8 @@ type Verify struct {
 type Limits struct {
 	MaxQueryAge       time.Duration // chunks that no mark lists are kept this long for running queries
 	KeptBytes         ByteSize      // and take at most this
-	MaxSnapshotAge    time.Duration // a load holds one PostgreSQL snapshot this long at most
-	LateRows          int64         // a resync starts by itself at this many rows in LATE
+	MaxSnapshotAge    time.Duration // a load begins no piece under an older PostgreSQL snapshot
+	LateRows          int64         // a resync starts by itself at this many late rows and masks of a table; 0: never
 	CopyWorkers       int
 	CopyRowsPerSecond int64 // 0 is no limit
 }

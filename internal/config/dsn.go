@@ -136,7 +136,9 @@ func parseClickHouseDSN(text string) (target, error) {
 	switch {
 	case strings.TrimSpace(text) == "":
 		return target{}, hidden(clickHouseTry, "is empty")
-	case !isURL || scheme != "clickhouse" && scheme != "tcp" && scheme != "http" && scheme != "https":
+	case scheme == "http" || scheme == "https": // which does not say what a statement read
+		return target{}, hidden(clickHouseTry+", with secure=true for TLS", "is a URL of ClickHouse's HTTP interface; tidemark needs its native protocol")
+	case !isURL || scheme != "clickhouse" && scheme != "tcp":
 		return target{}, hidden(clickHouseTry, "is not a ClickHouse URL: it does not begin with clickhouse://")
 	}
 	if err := unambiguous(text); err != nil {

@@ -72,7 +72,7 @@ func TestPostgresDSN(t *testing.T) {
 
 func TestClickHouseDSN(t *testing.T) {
 	for _, text := range []string{
-		"clickhouse://u:p@h:9000/shop", "clickhouse://h1:9000/shop?dial_timeout=2s", "http://u:p@h:8123/shop",
+		"clickhouse://u:p@h:9000/shop", "clickhouse://h1:9000/shop?dial_timeout=2s", "tcp://u:p@h:9000/shop",
 	} {
 		if got, err := parseClickHouseDSN(text); err != nil || got.database != "shop" {
 			t.Errorf("%s: %v, %v", text, got.database, err)
@@ -81,6 +81,8 @@ func TestClickHouseDSN(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                      "is empty",
 		"localhost:9000":                        "is not a ClickHouse URL: it does not begin with clickhouse://",
+		"http://u:CANARY@h:8123/shop":           "is a URL of ClickHouse's HTTP interface; tidemark needs its native protocol",
+		"https://u:CANARY@h:8443/shop":          "is a URL of ClickHouse's HTTP interface; tidemark needs its native protocol",
 		"clickhouse://u:p@h:9000":               "names no database",
 		"clickhouse://u:p#CANARY@h:9000/shop":   "is a URL with an @ after its host, or two of them",
 		"clickhouse://u:CANARY%@h:9000/shop":    "is a URL with a bad percent-encoding",
@@ -116,7 +118,7 @@ func TestNoPasswordIsShown(t *testing.T) {
 	}
 }
 
-func TestNames(t *testing.T) {
+func TestTableNames(t *testing.T) {
 	for text, want := range map[string]TableName{
 		"public.sales": {"public", "sales"}, `"we.ird"."Tab"`: {"we.ird", "Tab"}, `"a""b".c d`: {`a"b`, "c d"},
 	} {

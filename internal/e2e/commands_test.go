@@ -80,7 +80,7 @@ func TestCheck(t *testing.T) {
 func TestStatus(t *testing.T) {
 	t.Parallel()
 	r := shop(t)
-	file := r.ConfigFile(shopTables)
+	file, _ := served(t, r, shopTables)
 	command(t, file, "status").fails(t, 1, []string{r.Name, "never ran", "tidemark run"})
 	b := r.Run(file, bridge.Options{})
 	r.WaitLSN(2)
@@ -91,7 +91,7 @@ func TestStatus(t *testing.T) {
 		t.Errorf("status %+v", status)
 	}
 	want := []bridge.TableStatus{
-		{Table: "public.sales", Loaded: true, RTRows: 3, HistoricRows: 7, LateRows: 1, Masks: 1, RTChunks: 1, HistoricChunks: status.Tables[0].HistoricChunks},
+		{Table: "public.sales", Loaded: true, RTRows: 3, HistoricRows: 6, LateRows: 1, Masks: 1, RTChunks: 1, HistoricChunks: status.Tables[0].HistoricChunks, DirtyPartitions: 1},
 		{Table: "public.stores", Loaded: true, RTRows: 2, RTChunks: status.Tables[1].RTChunks},
 	}
 	if split := status.Tables[0].SplitDate; split == nil || time.Since(*split) < 150*time.Minute || time.Since(*split) > 155*time.Minute {

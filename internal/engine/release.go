@@ -52,12 +52,6 @@ func clickHouseRelease(number, version string, size int64, integrity string) rel
 	return release{"ClickHouse " + number, "@chdb/lib-linux-x64-gnu", version, integrity, size}
 }
 
-// PostgresVersions returns the major versions that StartPostgres knows, oldest first.
-func PostgresVersions() []string { return slices.Sorted(maps.Keys(postgresReleases)) }
-
-// ClickHouseVersions returns the versions that StartClickHouse knows, oldest first.
-func ClickHouseVersions() []string { return slices.Sorted(maps.Keys(clickHouseReleases)) }
-
 func findRelease(releases map[string]release, kind, version string) (release, error) {
 	r, found := releases[version]
 	if !found {

@@ -3,5 +3,5 @@
 //
 // It is the only reader of statistics: what a bridge makes follows the configuration alone. It changes nothing on either
 // side and knows nothing of ClickHouse but what its types and codecs are good for; whether a proposal holds is for
-// bridge.Misfits and `tidemark check` to say.
+// `tidemark check` to say.
 package propose

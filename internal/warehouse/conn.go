@@ -95,8 +95,8 @@ func writerSettings(s clickhouse.Settings, debug bool) {
 // Database is the name of the database in the DSN, where the views lie.
 func (c *Conn) Database() sql.Database { return sql.Database(c.database) }
 
-// QueryPrefix begins the query id of every statement of every writer of this database.
-func (c *Conn) QueryPrefix() string { return "tidemark-" + c.database + "-" }
+// QueryPrefix begins the query id of every statement of every writer of this database, and of no other's: the name is quoted.
+func (c *Conn) QueryPrefix() string { return "tidemark-" + sql.Ident(c.database) + "-" }
 
 // readPrefix begins those of connections without a term, which only read: a new writer leaves them alone.
 const readPrefix = "tidemark_read-"

@@ -62,6 +62,15 @@ func IsStrained(err error) bool {
 	return errors.As(err, &e) && slices.Contains(strained, e.Code)
 }
 
+// accessDenied is ClickHouse's code of a right that the user lacks.
+const accessDenied = 497
+
+// IsDenied reports whether ClickHouse refused a statement because the user lacks a right.
+func IsDenied(err error) bool {
+	var e *clickhouse.Exception
+	return errors.As(err, &e) && e.Code == accessDenied
+}
+
 // Abort breaks all connections off. It ends statements under way, also where the driver waits for a server that does not
 // read; whether they were done is unknown.
 func (c *Conn) Abort() { c.sockets.abort() }
