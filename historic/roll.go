@@ -9,10 +9,11 @@ import (
 	"github.com/tidemark-db/tidemark/sql"
 )
 
-// Roll copies the rows of RT before the new split date to a HISTORIC chunk, and what those RT chunks hold besides to a
-// new RT chunk; RT chunks without such rows stay as they are. The delta publishes both and the split date. Of a mirrored
-// table, which has no split date, all rows roll.
-func (a *Archive) Roll(ctx context.Context, state splitdate.Table, split splitdate.Instant) (splitdate.Delta, error) {
+// Roll copies the rows of RT before the new split date to a HISTORIC chunk, and what those RT chunks hold besides to
+// new RT chunks: rows that will not settle soon, with no date or one from far on, to a chunk of their own. RT chunks without
+// rows before the split date stay as they are. The delta publishes all of them and the split date. Of a mirrored table,
+// which has no split date, all rows roll.
+func (a *Archive) Roll(ctx context.Context, state splitdate.Table, split, far splitdate.Instant) (splitdate.Delta, error) {
 	d := splitdate.Delta{Split: &split, Written: map[splitdate.Chunk]splitdate.Meta{}}
 	if state.Mirrored {
 		split = state.Split
@@ -34,16 +35,18 @@ func (a *Archive) Roll(ctx context.Context, state splitdate.Table, split splitda
 	}
 	d.DropRT = leaving
 	if rows > 0 {
-		if err := a.written(ctx, sql.Historic, settled, &d, &d.AddHistoric); err != nil {
+		if err := a.written(ctx, sql.Historic, &d, &d.AddHistoric, settled); err != nil {
 			return d, err
 		}
 	}
 	if len(straddling) > 0 {
-		kept := a.numbers()
-		if err := a.db.Exec(ctx, a.table.Keep(), params(straddling, kept)); err != nil {
+		kept, apart := a.numbers(), a.numbers()
+		p := params(straddling, kept)
+		p["apart"], p["far"] = warehouse.U64(apart), warehouse.I64(far)
+		if err := a.db.Exec(ctx, a.table.Keep(), p); err != nil {
 			return d, err
 		}
-		if err := a.written(ctx, sql.RT, kept, &d, &d.AddRT); err != nil {
+		if err := a.written(ctx, sql.RT, &d, &d.AddRT, kept, apart); err != nil {
 			return d, err
 		}
 	}
@@ -92,14 +95,17 @@ func (a *Archive) compare(ctx context.Context, from []splitdate.Chunk, to splitd
 	return sums[0].rows, nil
 }
 
-func (a *Archive) written(ctx context.Context, r sql.Region, chunk splitdate.Chunk, d *splitdate.Delta, add *[]splitdate.Chunk) error {
-	metas, err := splitdate.CountChunks(ctx, a.db, a.table, r, []splitdate.Chunk{chunk})
+// written adds to a delta those of the chunks that have rows.
+func (a *Archive) written(ctx context.Context, r sql.Region, d *splitdate.Delta, add *[]splitdate.Chunk, chunks ...splitdate.Chunk) error {
+	metas, err := splitdate.CountChunks(ctx, a.db, a.table, r, chunks)
 	if err != nil {
 		return err
 	}
-	if meta, ok := metas[chunk]; ok {
-		d.Write(chunk, meta)
-		*add = append(*add, chunk)
+	for _, chunk := range chunks {
+		if meta, ok := metas[chunk]; ok {
+			d.Write(chunk, meta)
+			*add = append(*add, chunk)
+		}
 	}
 	return nil
 }

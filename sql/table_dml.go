@@ -100,7 +100,8 @@ func (t *Table) Rewrite(r Region) Statement {
 // split.
 func (t *Table) Roll() Statement { return t.sided("roll.sql", t.rollSide()) }
 
-// Keep copies the rows of RT that a roll leaves to a new chunk. Parameters: to, from, split.
+// Keep copies the rows of RT that a roll leaves to a new chunk; those without a date, or with one from far on, to another
+// one, which the next rolls need not touch. Parameters: to, from, split, apart, far.
 func (t *Table) Keep() Statement { return t.sided("keep.sql", t.rollSide()) }
 
 // RollChecksum counts and sums up hashes of what Roll takes from RT, or of what it wrote to HISTORIC. Parameters:

@@ -18,6 +18,9 @@ type Rolled struct {
 	Rows   uint64    `json:"rows"` // that moved to HISTORIC
 }
 
+// farAhead is how much later than now the date of a row is that will not settle soon.
+const farAhead = splitdate.Instant(24 * time.Hour / time.Microsecond)
+
 // roll moves the split dates as far as the clocks allow, all in one mark.
 func (s *session) roll(ctx context.Context) ([]Rolled, error) {
 	step := splitdate.Step{LSN: s.mark.LSN, CommitTime: s.mark.CommitTime, Deltas: map[string]splitdate.Delta{}}
@@ -34,7 +37,7 @@ func (s *session) roll(ctx context.Context) ([]Rolled, error) {
 		}
 		var d splitdate.Delta
 		if split, due := s.due(t, state, now); due {
-			if d, err = t.archive.Roll(ctx, state, split); err != nil {
+			if d, err = t.archive.Roll(ctx, state, split, now+farAhead); err != nil {
 				return nil, err
 			}
 			rolled = append(rolled, describeRoll(t.sql, state, d))

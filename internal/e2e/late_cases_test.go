@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -267,6 +268,42 @@ func TestLateRoll(t *testing.T) {
 		if got := parts(store.newest(t).Tables["large"]); got != step.want {
 			t.Errorf("after %q: %+v, want %+v", step.apply, got, step.want)
 		}
+		r.compare()
+	}
+	_ = b.Stop()
+}
+
+// TestRowsThatNeverSettle has rows without a date, and with one in the next century, lie in a chunk of their own once they were
+// rolled past: later rolls leave it as it is.
+func TestRowsThatNeverSettle(t *testing.T) {
+	t.Parallel()
+	dated := audited{
+		name: "dated", config: "{date_column: d, order_by: [id]}", columns: plainColumns("id", "v"),
+		setup: []string{`CREATE TABLE dated (id int PRIMARY KEY, v int, d timestamptz)`},
+	}
+	r := newAuditRig(t, dated)
+	b := r.Run(r.config("tick: 100ms\nrt_window: 1s\nsplit_step: 100ms\nschedule: {roll: \"\"}"), bridge.Options{CheckInvariants: true})
+	r.await()
+	store := r.store()
+	r.commit(`INSERT INTO dated SELECT g, g, CASE g % 3 WHEN 0 THEN NULL WHEN 1 THEN timestamptz '2150-01-01' ELSE now() END FROM generate_series(1, 300) g`)
+	apart := splitdate.Chunk(0)
+	for i := range 3 {
+		r.commit(fmt.Sprintf("INSERT INTO dated VALUES (%d, 0, now())", 1000+i))
+		r.Eventually(slow, "all rows with a date of now to roll", func(context.Context) error {
+			r.commit("SELECT pg_logical_emit_message(true, '', '')") // moves the clock
+			if _, err := b.Roll(t.Context()); err != nil {
+				return err
+			}
+			if got, want := parts(store.newest(t).Tables["dated"]), (effect{rt: 200, historic: 101 + i}); got != want {
+				return fmt.Errorf("%+v, want %+v", got, want)
+			}
+			return nil
+		})
+		chunks := store.newest(t).Tables["dated"].RT
+		if len(chunks) != 1 || apart > 0 && chunks[0] != apart {
+			t.Errorf("RT has chunks %v after roll %d, want one, and %v if it was there", chunks, i, apart)
+		}
+		apart = chunks[0]
 		r.compare()
 	}
 	_ = b.Stop()

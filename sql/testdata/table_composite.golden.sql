@@ -283,7 +283,7 @@ WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (`day` >= (toDate32(fr
 
 -- keep
 INSERT INTO `shop_tidemark`.`composite_rt` (`id`, `day`, `price`, `_chunk`)
-SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_rt`
+SELECT `id`, `day`, `price`, if(ifNull(toUnixTimestamp64Micro(toDateTime64(`day`, 6, 'America/New_York')) >= {far:Int64}, 1), {apart:UInt64}, {to:UInt64}) FROM `shop_tidemark`.`composite_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND (`day` >= (toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({split:Int64}, 'America/New_York'))));
 
 -- checksum

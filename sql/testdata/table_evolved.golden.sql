@@ -281,7 +281,7 @@ WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (`created_at` >= fromU
 
 -- keep
 INSERT INTO `shop_tidemark`.`evolved_rt` (`id`, `created_at`, `price_2`, `_chunk`)
-SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_rt`
+SELECT `id`, `created_at`, `price_2`, if(ifNull(toUnixTimestamp64Micro(`created_at`) >= {far:Int64}, 1), {apart:UInt64}, {to:UInt64}) FROM `shop_tidemark`.`evolved_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- checksum

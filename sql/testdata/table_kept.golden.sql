@@ -320,7 +320,7 @@ WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (`created_at` >= fromU
 
 -- keep
 INSERT INTO `shop_tidemark`.`kept_rt` (`id`, `created_at`, `no\x60te\x27\x5c`, `_chunk`)
-SELECT `id`, `created_at`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`kept_rt`
+SELECT `id`, `created_at`, `no\x60te\x27\x5c`, if(ifNull(toUnixTimestamp64Micro(`created_at`) >= {far:Int64}, 1), {apart:UInt64}, {to:UInt64}) FROM `shop_tidemark`.`kept_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- checksum

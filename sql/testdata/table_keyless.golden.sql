@@ -275,7 +275,7 @@ WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (ifNull(`mtime` >= fro
 
 -- keep
 INSERT INTO `shop_tidemark`.`keyless_rt` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
-SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_rt`
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, if(ifNull(toUnixTimestamp64Micro(`mtime`) >= {far:Int64}, 1), {apart:UInt64}, {to:UInt64}) FROM `shop_tidemark`.`keyless_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1));
 
 -- checksum

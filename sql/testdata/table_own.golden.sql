@@ -281,7 +281,7 @@ WHERE indexHint(`___chunk` IN {from:Array(UInt64)}) AND NOT (`created_at` >= fro
 
 -- keep
 INSERT INTO `shop_tidemark`.`own_rt` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
-SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_rt`
+SELECT `_chunk`, `__source_7`, `created_at`, if(ifNull(toUnixTimestamp64Micro(`created_at`) >= {far:Int64}, 1), {apart:UInt64}, {to:UInt64}) FROM `shop_tidemark`.`own_rt`
 WHERE indexHint(`___chunk` IN {from:Array(UInt64)}) AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- checksum
