@@ -20,6 +20,8 @@ GRANT TABLE ENGINE ON ReplacingMergeTree TO tidemark;
 GRANT SELECT(database, `table`, partition_id, bytes_on_disk, active) ON system.parts TO tidemark;
 -- A new writer also ends the statements of the one before it; those of the same user need no KILL QUERY.
 GRANT SELECT ON system.processes TO tidemark;
+-- `tidemark check` lists views with SQL SECURITY DEFINER over ours, wherever they are.
+GRANT SHOW TABLES ON *.* TO tidemark;
 
 -- Only for `tidemark uninstall --data`; revoke them if somebody else is to do that.
 GRANT DROP TABLE ON shop.split_date TO tidemark;

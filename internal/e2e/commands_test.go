@@ -65,13 +65,17 @@ func TestCheck(t *testing.T) {
 	if slots(t, r, r.Name) != "" {
 		t.Error("check left a slot")
 	}
-	defining := fmt.Sprintf("CREATE VIEW %s.mine SQL SECURITY DEFINER AS SELECT count() AS n FROM %s.stores", r.Name, r.Name)
+	other := r.Name + "_other" // of somebody else
+	defining := fmt.Sprintf("CREATE VIEW %s.mine SQL SECURITY DEFINER AS SELECT count() AS n FROM %s.stores", other, r.Name)
 	r.Run(file, bridge.Options{})
 	r.WaitLSN(3)
-	if err := r.CH.Exec(t.Context(), defining); err != nil {
-		t.Fatal(err)
+	t.Cleanup(func() { _ = r.CH.Exec(context.Background(), "DROP DATABASE "+other) })
+	for _, statement := range []string{"CREATE DATABASE " + other, defining} {
+		if err := r.CH.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if text := command(t, file, "check").works(t).stdout; !strings.Contains(text, r.Name+".mine") || !strings.Contains(text, "newest mark: term 1") || !strings.Contains(text, "a bridge runs") {
+	if text := command(t, file, "check").works(t).stdout; !strings.Contains(text, other+".mine") || !strings.Contains(text, "newest mark: term 1") || !strings.Contains(text, "a bridge runs") {
 		t.Errorf("no view, mark or bridge in\n%s", text)
 	}
 }
