@@ -130,3 +130,30 @@ func TestTransactionShape(t *testing.T) {
 		}
 	})
 }
+
+// TestPrepared sees that a prepared transaction comes when it is committed, also where the stream began anew in between, and
+// never when it is rolled back.
+func TestPrepared(t *testing.T) {
+	onEach(t, func(s *source) {
+		s.exec("CREATE TABLE t (id int PRIMARY KEY)", "CREATE PUBLICATION pub FOR TABLE t")
+		f := s.follow(s.createSlot(), StreamOptions{})
+		for _, id := range []string{"1", "2"} {
+			s.exec("BEGIN", "INSERT INTO t VALUES ("+id+")", "PREPARE TRANSACTION 'prepared "+id+"'")
+		}
+		s.exec("INSERT INTO t VALUES (3)")
+		if got := f.changes(1); len(got) != 1 || show(got[0]) != "I 3" {
+			t.Errorf("before COMMIT PREPARED: %v", got)
+		}
+		if err := f.stop(); err != nil {
+			t.Fatal(err)
+		}
+		s.exec("ROLLBACK PREPARED 'prepared 1'", "COMMIT PREPARED 'prepared 2'", "INSERT INTO t VALUES (4)")
+		var got []string
+		for _, e := range s.follow(0, StreamOptions{}).changes(3) { // nothing was confirmed, so it begins with 3 again
+			got = append(got, show(e))
+		}
+		if !slices.Equal(got, []string{"I 3", "I 2", "I 4"}) {
+			t.Errorf("after it: %v", got)
+		}
+	})
+}

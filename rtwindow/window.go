@@ -187,7 +187,7 @@ func (l layout) all() []splitdate.Chunk {
 }
 
 func (w *Window) rewrite(ctx context.Context, r sql.Region, state splitdate.Table, l layout, pieces []splitdate.Chunk) (map[splitdate.Chunk]splitdate.Meta, error) {
-	err := w.db.Exec(ctx, w.table.Rewrite(r), warehouse.Params{
+	err := w.db.Exec(ctx, w.table.Rewrite(r, state.Rows(l.from) >= manyRows), warehouse.Params{
 		"from": warehouse.Array(l.from), "to": warehouse.Array(l.to), "fresh": warehouse.U64(l.fresh), "pieces": warehouse.Array(pieces),
 		"split": warehouse.I64(state.Split),
 	})
@@ -203,6 +203,8 @@ const (
 	maxChunks = 16
 	// smallChunk is the number of rows of a chunk that costs no more to be merged than to be written by itself.
 	smallChunk = 1 << 16
+	// manyRows is from how many rows on a rewrite is worth several threads.
+	manyRows = 400_000
 )
 
 // choice is which chunks a tick rewrites: those that it merges with the new rows, and touched ones that keep a chunk of their

@@ -48,7 +48,7 @@ func tableStatements(t *Table) []Statement {
 	out := append(t.CreateTables(), t.CreateView(), t.HoldView(),
 		t.InsertChanges(), t.InsertUnresolved(), t.InsertChunk(RT), t.InsertChunk(Historic),
 		t.ResolveUnchanged(), t.CompactChanges(), t.CountChanges(), t.CountLookups(), t.Locate(),
-		t.MaskHistoric(), t.CountMasks(), t.MergeMasks(), t.Rewrite(RT), t.Rewrite(Late),
+		t.MaskHistoric(), t.CountMasks(), t.MergeMasks(), t.Rewrite(RT, true), t.Rewrite(Late, false),
 		t.CountChunks(RT), t.CountChunks(Historic), t.Roll(), t.Keep(), t.RollChecksum(RT), t.RollChecksum(Historic),
 		t.Fold(), t.FoldPeriods(), t.FoldRest(), t.FoldRestPeriods(), t.FoldMasks(), t.KeepLate(),
 		t.ChunksInRange(), t.Compare(), t.Differ(), t.Replace(RT), t.Replace(Late),

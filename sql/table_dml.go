@@ -82,17 +82,19 @@ func (t *Table) CompactChanges() Statement { return t.once("compact_changes.sql"
 func (t *Table) ResolveUnchanged() Statement { return t.once("resolve_unchanged.sql") }
 
 // Rewrite makes new chunks of RT or LATE: of the rows of some chunks without what the changes touch, each with the number that
-// stands beside the old one's, and of the changes' rows of that side. Parameters: from, to, fresh, pieces, split.
-func (t *Table) Rewrite(r Region) Statement {
+// stands beside the old one's, and of the changes' rows of that side. Where there are many, several threads sort and write them,
+// each a part of its own, which costs more than it gains where there are few. Parameters: from, to, fresh, pieces, split.
+func (t *Table) Rewrite(r Region, many bool) Statement {
 	side := t.rtSide()
 	if r == Late {
 		side = "NOT " + side
 	}
-	return t.renderOnce("rewrite.sql", string(r), func() any {
+	return t.renderOnce("rewrite.sql", fmt.Sprint(r, many), func() any {
 		return struct {
 			*Table
 			Region, Side string
-		}{t, t.internal(r), side}
+			Many         bool
+		}{t, t.internal(r), side, many}
 	})
 }
 

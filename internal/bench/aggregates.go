@@ -347,7 +347,7 @@ func (b *aggregateBench) tick(ctx context.Context) error {
 	for range b.run.runs {
 		to := b.numbers.Next()
 		begin := time.Now()
-		err := b.db.Exec(ctx, b.table.Rewrite(sql.RT), warehouse.Params{
+		err := b.db.Exec(ctx, b.table.Rewrite(sql.RT, false), warehouse.Params{
 			"from": warehouse.Array(from), "to": warehouse.Array(slices.Repeat([]splitdate.Chunk{to}, len(from))), "fresh": warehouse.U64(to), "pieces": "[]", "split": warehouse.I64(b.mark.Tables["sales"].Split),
 		})
 		if err == nil {

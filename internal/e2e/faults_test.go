@@ -269,6 +269,7 @@ func (st *stage) killUnder(held []*actor, server killable) {
 		a.PG.Reset() // its connections may have died with the server
 	}
 	st.t.Logf("the server is back after %v", time.Since(began).Round(time.Millisecond))
+	st.each(len(held), func(i int) { held[i].look() })
 	st.each(len(held), func(i int) {
 		if held[i].starting { // a first start ends with every error
 			held[i].crash()
@@ -308,6 +309,23 @@ func (a *actor) seize(at rig.Point) {
 	}
 	a.writer.rest()
 	a.t.Logf("%s: held after %v", at, time.Since(began).Round(time.Millisecond))
+	a.look()
+}
+
+// look reads the views once, where they are there: what the bridge has done by halves, no query may see.
+func (a *actor) look() {
+	a.t.Helper()
+	if a.reader == nil {
+		return
+	}
+	a.Eventually(time.Minute, "an answer", func(ctx context.Context) error {
+		_, err := a.read(ctx, a.CH, "")
+		if errors.Is(err, errAudit) || isException(err) {
+			a.t.Errorf("%s: %v", a.point, err)
+			return nil
+		}
+		return err // of a connection that went with the server
+	})
 }
 
 func (a *actor) arm(at rig.Point) {

@@ -78,12 +78,13 @@ type auditReaders struct {
 }
 
 // startReaders starts readers of the views: one asks for all tables at once, the others for a few at a time, which
-// leaves time for more questions. One of them gives rolls time to get in between.
+// leaves time for more questions. Two of them give rolls time to get in between, one without the snapshots that ClickHouse
+// shares among the tables of a query.
 func (r *auditRig) startReaders() *auditReaders {
 	r.t.Helper()
 	ctx, cancel := context.WithCancel(r.t.Context())
 	out := &auditReaders{rig: r, cancel: cancel, epochs: map[uint64]bool{}}
-	for i, settings := range []clickhouse.Settings{nil, {"max_threads": 1}, {"merge_tree_storage_snapshot_sleep_ms": 20}} {
+	for i, settings := range []clickhouse.Settings{nil, {"max_threads": 1}, {snapshotDelay: 20}, {snapshotDelay: 20, sharedSnapshots: 0}} {
 		conn := r.Reader(settings)
 		out.group.Go(func() { out.read(ctx, conn, max(1, len(r.tables)/(i+1))) }) // ends with stop
 	}

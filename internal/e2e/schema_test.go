@@ -57,6 +57,13 @@ var schemaCases = []schemaCase{
 	{name: "big", ddl: []string{"BEGIN; ALTER TABLE {t} ADD c text DEFAULT 'none'; UPDATE {t} SET c = repeat('x', 500000) WHERE id % 5 > 0; COMMIT", "UPDATE {t} SET c = 'short' WHERE length(c) > 9"}},
 	{name: "recreate", ddl: []string{"DROP TABLE {t}; CREATE TABLE {t} (id int PRIMARY KEY, at timestamptz NOT NULL, other text); INSERT INTO {t} VALUES (1, now(), 'new'); UPDATE audit SET n = 1, h = (SELECT weight(at) FROM {t}) WHERE name = '{t}'"}, loaded: true},
 	{name: "other_key", ddl: []string{"ALTER TABLE {t} DROP CONSTRAINT {t}_pkey, ADD PRIMARY KEY (id, at)"}, loaded: true},
+	{name: "identity_full", ddl: []string{
+		"ALTER TABLE {t} REPLICA IDENTITY FULL", "UPDATE {t} SET id = id + 1000 WHERE id % 9 = 0; UPDATE {t} SET a = 5 WHERE id % 7 = 0; DELETE FROM {t} WHERE id % 8 = 0",
+		"ALTER TABLE {t} REPLICA IDENTITY DEFAULT", "UPDATE {t} SET id = id + 2000 WHERE id % 6 = 0; DELETE FROM {t} WHERE id % 13 = 0",
+	}},
+	{name: "identity_at_once", ddl: []string{
+		"ALTER TABLE {t} REPLICA IDENTITY FULL", "UPDATE {t} SET id = id + 1000 WHERE id % 9 = 0; DELETE FROM {t} WHERE id % 8 = 0", "ALTER TABLE {t} REPLICA IDENTITY DEFAULT",
+	}, atOnce: true},
 	{
 		name: "aggregated", ddl: []string{"ALTER TABLE {t} RENAME b TO z", "ALTER TABLE {t} ALTER n DROP NOT NULL", "UPDATE {t} SET n = NULL WHERE id % 4 = 0"},
 		config: ", aggregates: {per_hour: {by: {hour: toStartOfHour(at)}, measures: {total: sum(n), rows: count()}}}",

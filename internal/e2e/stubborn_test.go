@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -142,6 +144,7 @@ func (r *auditRig) startWitness(step time.Duration) *witness {
 			case err == nil:
 				w.reads++
 				last = epoch
+				err = w.rig.shownIfConfirmed(context.WithoutCancel(ctx), conn)
 			case !errors.Is(err, errAudit) && !isException(err):
 				err = nil
 			}
@@ -157,6 +160,23 @@ func (r *auditRig) startWitness(step time.Duration) *witness {
 	})
 	r.t.Cleanup(func() { cancel(); w.group.Wait() })
 	return w
+}
+
+// shownIfConfirmed compares what PostgreSQL may forget with the newest mark, which has to hold all of it. The one is asked for
+// before the other, which can only grow. A server that is gone tells nothing.
+func (r *auditRig) shownIfConfirmed(ctx context.Context, conn driver.Conn) error {
+	var confirmed string
+	if err := r.PG.QueryRow(ctx, "SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = $1", r.Name).Scan(&confirmed); err != nil {
+		return nil
+	}
+	var shown uint64
+	if err := conn.QueryRow(ctx, "SELECT lsn FROM "+r.Name+".split_date ORDER BY term DESC, epoch DESC LIMIT 1").Scan(&shown); err != nil {
+		return nil
+	}
+	if lsn, err := pglogrepl.ParseLSN(confirmed); err != nil || uint64(lsn) > shown {
+		return fmt.Errorf("%s is confirmed (%v), the newest mark holds %s", confirmed, err, pglogrepl.LSN(shown))
+	}
+	return nil
 }
 
 // isException reports whether ClickHouse itself answered with an error.

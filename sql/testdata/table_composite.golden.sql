@@ -246,6 +246,7 @@ SELECT {to:UInt64}, `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WH
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`composite_rt` (`id`, `day`, `price`, `_chunk`)
+SETTINGS max_insert_threads = 4
 SELECT `id`, `day`, `price`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`composite_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)

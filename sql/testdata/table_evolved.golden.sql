@@ -244,6 +244,7 @@ SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`evolved_masks` WHERE `_chu
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`evolved_rt` (`id`, `created_at`, `price_2`, `_chunk`)
+SETTINGS max_insert_threads = 4
 SELECT `id`, `created_at`, `price_2`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`evolved_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)

@@ -283,6 +283,7 @@ SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`kept_masks` WHERE `_chunk`
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`kept_rt` (`id`, `created_at`, `no\x60te\x27\x5c`, `_chunk`)
+SETTINGS max_insert_threads = 4
 SELECT `id`, `created_at`, `no\x60te\x27\x5c`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`kept_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`kept_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)

@@ -238,6 +238,7 @@ SELECT {to:UInt64}, `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_mask
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`keyless_rt` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
+SETTINGS max_insert_threads = 4
 SELECT `price`, `mtime`, `_lsn`, `_ordinal`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`keyless_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND (`_lsn`, `_ordinal`) NOT IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)

@@ -244,6 +244,7 @@ SELECT {to:UInt64}, `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `__
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`own_rt` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
+SETTINGS max_insert_threads = 4
 SELECT `_chunk`, `__source_7`, `created_at`, transform(`___chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`own_rt`
 WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
     AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`)

@@ -252,6 +252,7 @@ SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`sales_masks` WHERE `_chunk
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`sales_rt` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`)
+SETTINGS max_insert_threads = 4
 SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`sales_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)

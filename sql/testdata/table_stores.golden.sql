@@ -229,6 +229,7 @@ SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chun
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`stores_rt` (`id`, `no\x60te\x27\x5c`, `_chunk`)
+SETTINGS max_insert_threads = 4
 SELECT `id`, `no\x60te\x27\x5c`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`stores_rt`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
