@@ -173,10 +173,11 @@ func (r *auditRig) shownIfConfirmed(ctx context.Context, conn driver.Conn) error
 	if err := conn.QueryRow(ctx, "SELECT lsn FROM "+r.Name+".split_date ORDER BY term DESC, epoch DESC LIMIT 1").Scan(&shown); err != nil {
 		return nil
 	}
-	if lsn, err := pglogrepl.ParseLSN(confirmed); err != nil || uint64(lsn) > shown {
-		return fmt.Errorf("%s is confirmed (%v), the newest mark holds %s", confirmed, err, pglogrepl.LSN(shown))
+	lsn, err := pglogrepl.ParseLSN(confirmed)
+	if err == nil && uint64(lsn) > shown {
+		err = fmt.Errorf("%s is confirmed, the newest mark holds %s", lsn, pglogrepl.LSN(shown))
 	}
-	return nil
+	return err
 }
 
 // isException reports whether ClickHouse itself answered with an error.
