@@ -36,13 +36,14 @@ endif
 unit:
 	go test -race -p 2 -parallel 4 -timeout $(TIMEOUT) -skip '^TestFaults$$|$(LONG)' ./...
 
-# Every failpoint, before and after, with a kill of the bridge: processes race here, and no race detector sees that.
+# Every failpoint, before and after, with a kill of the bridge, and after with kills of both servers: processes race here, and
+# no race detector sees that.
 crashes:
-	go test -timeout $(TIMEOUT) -run '^TestFaults$$/^kill_the_bridge$$' -count=1 ./internal/e2e
+	go test -timeout $(TIMEOUT) -run '^TestFaults$$' -count=1 ./internal/e2e
 
-# With each of three kills.
+# Before and after with each of three kills.
 faults:
-	go test -timeout $(TIMEOUT) -run '^TestFaults$$' -count=1 -v ./internal/e2e
+	TIDEMARK_FAULTS=all go test -timeout $(TIMEOUT) -run '^TestFaults$$' -count=1 -v ./internal/e2e
 
 # What takes minutes each. With the rest it would be more than an hour on two cores.
 LONG = ^Test(Backlog|Overtaken|Soak|SchemaCrash|SchemaChangesUnderLoads|ModelNotices|HugeText|Partitions|StoppedClickHouse|Stalls|Standby|Identities|Names|Model|SourceLost|Aggregates|Bench)$$

@@ -100,7 +100,8 @@ const actors = 12
 const faultSettings = "tick: %s\nrt_window: 4s\nsplit_step: 1s\nschedule: {roll: \"@every 2s\", resync: \"@every 24h\"}"
 
 // TestFaults holds bridges at every failpoint, before and after, and there kills the bridge, ClickHouse or PostgreSQL
-// with SIGKILL. Readers go on all the while.
+// with SIGKILL. Readers go on all the while. Unless TIDEMARK_FAULTS is "all", the servers are killed after each statement alone,
+// when it is done and the bridge has yet to hear of it.
 func TestFaults(t *testing.T) {
 	st := newStage(t, actors)
 	statements := faultStatements(t)
@@ -240,13 +241,20 @@ type killable interface {
 	Start(ctx context.Context) error
 }
 
-// together has as many actors as there are play a statement each, before and after, with a server killed under all of
-// them at once.
+// serverKills says whether servers are killed before (false) or after a statement, or both.
+func serverKills() []bool {
+	if os.Getenv("TIDEMARK_FAULTS") == "all" {
+		return []bool{false, true}
+	}
+	return []bool{true}
+}
+
+// together has as many actors as there are play a statement each, with a server killed under all of them at once.
 func (st *stage) together(statements []string, server killable) {
 	st.t.Helper()
 	for some := range slices.Chunk(statements, len(st.actors)) {
 		held := make([]*actor, len(some))
-		for _, after := range []bool{false, true} {
+		for _, after := range serverKills() {
 			st.each(len(held), func(i int) {
 				held[i] = st.cast(held[i], i, some[i])
 				held[i].seize(rig.Point{Statement: some[i], After: after})
