@@ -329,27 +329,25 @@ func (c *tableCopy) deliver(ctx context.Context, worker int, rows []Tuple) error
 	return nil
 }
 
-// copyWriter collects the rows of one worker. PostgreSQL sends one row per message, so each Write is one line.
+// copyWriter collects the rows of one worker. PostgreSQL sends one row per message, so each Write is one line. The memory of
+// the rows of one run is that of the next.
 type copyWriter struct {
 	ctx    context.Context // of the Copy; io.Writer has no place for it
 	copy   *tableCopy
 	worker int
 	rows   []Tuple
-	bytes  int
-	arena  arena
+	values []Value // of the rows
+	text   []byte  // of the values; what an append leaves behind, earlier values still hold
 }
 
 func (w *copyWriter) Write(line []byte) (int, error) {
 	if len(line) == 0 || line[len(line)-1] != '\n' {
 		return 0, errTruncated
 	}
-	t, err := decodeCopyLine(&w.arena, line[:len(line)-1], len(w.copy.Columns))
-	if err != nil {
+	if err := decodeCopyLine(w.tuple(), w.own(line[:len(line)-1])); err != nil {
 		return 0, err
 	}
-	w.rows = append(w.rows, t)
-	w.bytes += len(line)
-	if len(w.rows) >= runRows || w.bytes >= runBytes {
+	if len(w.rows) >= runRows || len(w.text) >= runBytes {
 		if err := w.flush(); err != nil {
 			return 0, err
 		}
@@ -357,13 +355,30 @@ func (w *copyWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
+// tuple returns the values of one row more.
+func (w *copyWriter) tuple() Tuple {
+	n := len(w.values)
+	w.values = slices.Grow(w.values, len(w.copy.Columns))[:n+len(w.copy.Columns)]
+	w.rows = append(w.rows, w.values[n:len(w.values):len(w.values)])
+	return w.rows[len(w.rows)-1]
+}
+
+// own returns a copy of a line.
+func (w *copyWriter) own(line []byte) []byte {
+	n := len(w.text)
+	w.text = append(w.text, line...)
+	return w.text[n:len(w.text):len(w.text)]
+}
+
 func (w *copyWriter) flush() error {
 	if len(w.rows) == 0 {
 		return nil
 	}
 	err := w.copy.deliver(w.ctx, w.worker, w.rows)
-	clear(w.rows)
-	w.rows, w.bytes = w.rows[:0], 0
+	w.rows, w.values, w.text = w.rows[:0], w.values[:0], w.text[:0]
+	if cap(w.text) > 4*runBytes { // of a large value
+		w.text = nil
+	}
 	return err
 }
 

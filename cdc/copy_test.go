@@ -168,14 +168,15 @@ func FuzzCopyLine(f *testing.F) {
 	f.Add([]byte("a\tb\\tc\t\\N"), uint8(3))
 	f.Add([]byte("\\"), uint8(1))
 	f.Fuzz(func(t *testing.T, line []byte, columns uint8) {
-		var a arena
-		before := bytes.Clone(line)
-		tuple, err := decodeCopyLine(&a, line, int(columns))
-		if err == nil && len(tuple) != int(columns) {
-			t.Errorf("%d columns of %d", len(tuple), columns)
+		tuple, size := make(Tuple, columns), 0
+		if decodeCopyLine(tuple, bytes.Clone(line)) != nil {
+			return
 		}
-		if !bytes.Equal(line, before) {
-			t.Error("the input was written to")
+		for _, v := range tuple {
+			size += len(v.Text)
+		}
+		if size > len(line) {
+			t.Errorf("%d bytes of values in a line of %d", size, len(line))
 		}
 	})
 }

@@ -5,29 +5,28 @@ import (
 	"fmt"
 )
 
-// decodeCopyLine splits one line of COPY's text format, without its newline, into values. Escaped values are written
-// anew into the arena; the line as a whole is copied there first.
-func decodeCopyLine(a *arena, line []byte, columns int) (Tuple, error) {
-	t := a.tuple(columns)
-	if columns == 0 {
-		return t, nil
+// decodeCopyLine splits one line of COPY's text format, without its newline, into the values of t. They are parts of the
+// line, in which escaped ones are written anew.
+func decodeCopyLine(t Tuple, line []byte) error {
+	if len(t) == 0 {
+		return nil
 	}
-	rest := a.copy(line)
+	rest := line
 	for i := range t {
 		field := rest
-		if i < columns-1 {
+		if i < len(t)-1 {
 			end := bytes.IndexByte(rest, '\t')
 			if end < 0 {
-				return nil, fmt.Errorf("decode COPY line: %d columns instead of %d", i+1, columns)
+				return fmt.Errorf("decode COPY line: %d columns instead of %d", i+1, len(t))
 			}
 			field, rest = rest[:end:end], rest[end+1:]
 		}
 		t[i] = decodeCopyField(field)
 	}
 	if bytes.IndexByte(rest, '\t') >= 0 {
-		return nil, fmt.Errorf("decode COPY line: more than %d columns", columns)
+		return fmt.Errorf("decode COPY line: more than %d columns", len(t))
 	}
-	return t, nil
+	return nil
 }
 
 // decodeCopyField unescapes in place: a value is never longer than its escaped form.

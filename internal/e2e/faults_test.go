@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
@@ -100,8 +101,7 @@ const actors = 12
 const faultSettings = "tick: %s\nrt_window: 4s\nsplit_step: 1s\nschedule: {roll: \"@every 2s\", resync: \"@every 24h\"}"
 
 // TestFaults holds bridges at every failpoint, before and after, and there kills the bridge, ClickHouse or PostgreSQL
-// with SIGKILL. Readers go on all the while. Unless TIDEMARK_FAULTS is "all", the servers are killed after each statement alone,
-// when it is done and the bridge has yet to hear of it.
+// with SIGKILL. Readers go on all the while. With TIDEMARK_FAULTS=all, the servers are also killed in the midst of each statement.
 func TestFaults(t *testing.T) {
 	st := newStage(t, actors)
 	statements := faultStatements(t)
@@ -144,7 +144,7 @@ type stage struct {
 	crashes int
 	rows    int           // compared
 	longest time.Duration // from a fault to the mark that holds all that was committed before its end
-	slowest rig.Point
+	slowest string        // that fault
 }
 
 // newStage starts servers and n actors, whose tables are history and others.
@@ -190,6 +190,7 @@ type actor struct {
 	puppet *rig.Puppet // nil: the bridge is dead
 
 	point    rig.Point // where it is held, or was last
+	when     moment    // of the fault
 	starting bool      // held before it has worked
 	ended    bool
 
@@ -224,9 +225,9 @@ func (st *stage) oneByOne(statements []string, fault func(*actor)) {
 	st.each(len(st.actors), func(i int) {
 		for at := i; at < len(statements); at += len(st.actors) {
 			statement, a := statements[at], (*actor)(nil)
-			for _, after := range []bool{false, true} {
+			for _, when := range []moment{before, after} {
 				a = st.cast(a, i, statement)
-				a.seize(rig.Point{Statement: statement, After: after})
+				a.seize(statement, when)
 				began := time.Now()
 				fault(a)
 				a.recover(began)
@@ -241,12 +242,21 @@ type killable interface {
 	Start(ctx context.Context) error
 }
 
-// serverKills says whether servers are killed before (false) or after a statement, or both.
-func serverKills() []bool {
+// moment is when a fault comes: before a statement, amid it, or after it, when the bridge has yet to hear that it is done.
+type moment string
+
+const (
+	before moment = "before"
+	amid   moment = "amid"
+	after  moment = "after"
+)
+
+// serverKills are the moments at which servers are killed.
+func serverKills() []moment {
 	if os.Getenv("TIDEMARK_FAULTS") == "all" {
-		return []bool{false, true}
+		return []moment{before, amid, after}
 	}
-	return []bool{true}
+	return []moment{before, after}
 }
 
 // together has as many actors as there are play a statement each, with a server killed under all of them at once.
@@ -254,23 +264,37 @@ func (st *stage) together(statements []string, server killable) {
 	st.t.Helper()
 	for some := range slices.Chunk(statements, len(st.actors)) {
 		held := make([]*actor, len(some))
-		for _, after := range serverKills() {
+		for _, when := range serverKills() {
 			st.each(len(held), func(i int) {
 				held[i] = st.cast(held[i], i, some[i])
-				held[i].seize(rig.Point{Statement: some[i], After: after})
+				held[i].seize(some[i], when)
 			})
-			st.killUnder(held, server)
+			st.killUnder(held, server, when)
 		}
 	}
 }
 
-func (st *stage) killUnder(held []*actor, server killable) {
+// midst is how long after the bridges went on a server is killed amid their statements, at most: most take a few milliseconds.
+const midst = 20 * time.Millisecond
+
+func (st *stage) killUnder(held []*actor, server killable, when moment) {
 	st.t.Helper()
 	began := time.Now()
+	release := func() {
+		for _, a := range held {
+			a.must(a.puppet.Go())
+		}
+	}
+	if when == amid {
+		release()
+		<-time.After(rand.N(midst))
+	}
 	st.must(server.Kill())
+	if when != amid {
+		release()
+	}
 	for _, a := range held {
 		a.writer.begin("")
-		a.must(a.puppet.Go())
 	}
 	st.must(server.Start(st.t.Context()))
 	for _, a := range slices.Concat(st.actors, held) {
@@ -300,11 +324,11 @@ func (st *stage) cast(present *actor, i int, statement string) *actor {
 	}
 }
 
-// seize has the bridge go as far as the point, where it is held.
-func (a *actor) seize(at rig.Point) {
+// seize has the bridge go as far as the statement, where it is held: before it, for what is to come amid it.
+func (a *actor) seize(statement string, when moment) {
 	a.t.Helper()
-	began := time.Now()
-	a.point, a.starting = at, a.reader == nil || slices.Contains(startPoints, at.Statement)
+	began, at := time.Now(), rig.Point{Statement: statement, After: when == after}
+	a.point, a.when, a.starting = at, when, a.reader == nil || slices.Contains(startPoints, at.Statement)
 	if a.starting {
 		a.crash()
 		a.spawn(at)
@@ -360,7 +384,7 @@ func (a *actor) recover(began time.Time) {
 	a.t.Helper()
 	a.writer.rest()
 	took := time.Duration(0)
-	between := a.starting && !a.point.After && a.puppet == nil && a.point.Statement != "create_slot" // it may be there by now
+	between := a.starting && a.when == before && a.puppet == nil && a.point.Statement != "create_slot" // it may be there by now
 	if !between {
 		if a.puppet == nil {
 			a.spawn(rig.Point{})
@@ -373,19 +397,20 @@ func (a *actor) recover(began time.Time) {
 			a.t.Errorf("%s: %v", a.point, err)
 		}
 	}
-	a.t.Logf("%s: survived, well after %v", a.point, took.Round(time.Millisecond))
-	a.stage.survived(a.point, took)
+	fault := fmt.Sprintf("%s %s", a.when, a.point.Statement)
+	a.t.Logf("%s: survived, well after %v", fault, took.Round(time.Millisecond))
+	a.stage.survived(fault, took)
 	if a.reader == nil && took > 0 {
 		a.end()
 	}
 }
 
-func (st *stage) survived(at rig.Point, took time.Duration) {
+func (st *stage) survived(fault string, took time.Duration) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.crashes++
 	if took > st.longest {
-		st.longest, st.slowest = took, at
+		st.longest, st.slowest = took, fault
 	}
 }
 

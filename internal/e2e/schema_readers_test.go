@@ -93,7 +93,7 @@ func readWhileWritten(t *testing.T, r *rig.Rig, c schemaCase, write bool) (settl
 				}
 				select {
 				case <-ctx.Done():
-				case <-time.After(pause):
+				case <-time.After(5 * pause): // there is a reader and a writer for each table, and a read of two views is work
 				}
 			}
 		})
