@@ -30,28 +30,27 @@ FROM
     GROUP BY {{.KeyAliases}}
 {{- end}}
 {{- end}}
+    UNION ALL
+    SELECT {{.Guarded}}
+    FROM
+    (
+        SELECT throwIf(sum(n) != {{aggregate}}.rows, {{literal .Outlived}}) AS `_outlived`
+        FROM
+        (
+            SELECT count() AS n FROM {{.Historic}} WHERE `_chunk` IN {{aggregate}}.historic
+            UNION ALL
+            SELECT count() AS n FROM {{.RT}} WHERE `_chunk` IN arrayConcat({{state}}.rt, {{state}}.late)
+{{- if not .Table.Keyless}}
+            UNION ALL
+            SELECT count() AS n FROM {{.Table.Historic}} WHERE notEmpty({{state}}.dirty) AND `_chunk` IN {{state}}.dirty
+            UNION ALL
+            SELECT count() AS n FROM {{.Table.Masks}} WHERE notEmpty({{state}}.masks) AND `_chunk` IN {{state}}.masks
+{{- end}}
+        )
+    )
+    WHERE `_outlived` = 1
 )
 {{- if .Keys}}
 GROUP BY {{.KeyAliases}}
 {{- end}}
-UNION ALL
-{{withMark}}
-SELECT {{guarded .Columns}}
-FROM
-(
-    SELECT throwIf(sum(n) != {{aggregate}}.rows, {{literal .Outlived}}) AS `_outlived`
-    FROM
-    (
-        SELECT count() AS n FROM {{.Historic}} WHERE `_chunk` IN {{aggregate}}.historic
-        UNION ALL
-        SELECT count() AS n FROM {{.RT}} WHERE `_chunk` IN arrayConcat({{state}}.rt, {{state}}.late)
-{{- if not .Table.Keyless}}
-        UNION ALL
-        SELECT count() AS n FROM {{.Table.Historic}} WHERE notEmpty({{state}}.dirty) AND `_chunk` IN {{state}}.dirty
-        UNION ALL
-        SELECT count() AS n FROM {{.Table.Masks}} WHERE notEmpty({{state}}.masks) AND `_chunk` IN {{state}}.masks
-{{- end}}
-    )
-)
-WHERE `_outlived` = 1
 COMMENT {{literal .Comment}}

@@ -20,7 +20,18 @@ UNION ALL
 {{withMark}}
 SELECT {{shown .Columns}} FROM {{.Historic}}
 WHERE notEmpty({{state}}.dirty) AND indexHint(`_chunk` IN {{state}}.dirty)
-    AND (`_chunk`, {{hidden .Key}}) NOT IN (SELECT `_of`, {{idents .Key}} FROM {{.Masks}} WHERE `_chunk` IN {{state}}.masks)
+    AND (`_chunk`, {{hidden .Key}}) NOT IN
+    (
+        SELECT `_of`, {{idents .Key}} FROM {{.Masks}} WHERE `_chunk` IN {{state}}.masks
+        UNION ALL
+        SELECT toUInt64(`_outlived`), {{guarded .KeyColumns}}
+        FROM
+        (
+            SELECT throwIf(uniqExact(`_chunk`) != length({{state}}.masks), {{literal .Outlived}}) AS `_outlived`
+            FROM {{.Masks}} WHERE `_chunk` IN {{state}}.masks
+        )
+        WHERE `_outlived` = 1
+    )
 {{- end}}
 {{- if not .Mirrored}}
 UNION ALL

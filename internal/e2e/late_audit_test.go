@@ -134,14 +134,18 @@ func newAuditRig(t *testing.T, tables ...audited) *auditRig {
 // newAuditRigOn does so on servers of the test's own.
 func newAuditRigOn(t *testing.T, servers *rig.Servers, tables ...audited) *auditRig {
 	t.Helper()
+	return &auditRig{Rig: rig.New(t, servers, auditStatements(tables)...), t: t, tables: tables}
+}
+
+// auditStatements create the tables and the publication.
+func auditStatements(tables []audited) []string {
 	statements := []string{auditTable}
 	for _, a := range tables {
 		statements = append(statements, a.setup[0])
 		statements = append(statements, a.triggers()...)
 		statements = append(statements, a.setup[1:]...)
 	}
-	statements = append(statements, "CREATE PUBLICATION tidemark FOR ALL TABLES")
-	return &auditRig{Rig: rig.New(t, servers, statements...), t: t, tables: tables}
+	return append(statements, "CREATE PUBLICATION tidemark FOR ALL TABLES")
 }
 
 // config writes the configuration of a bridge of all tables.

@@ -18,8 +18,14 @@ import (
 // served is a configuration file whose bridge serves at the returned address.
 func served(t *testing.T, r *rig.Rig, more string) (file, url string) {
 	t.Helper()
+	return listening(t, r.ConfigFile(more))
+}
+
+// listening is a copy of a configuration file whose bridge serves at the returned address.
+func listening(t *testing.T, file string) (copied, url string) {
+	t.Helper()
 	address := freeAddress(t)
-	return write(t, strings.Replace(read(t, r.ConfigFile(more)), `listen: ""`, "listen: "+address, 1)), "http://" + address
+	return write(t, strings.Replace(read(t, file), `listen: ""`, "listen: "+address, 1)), "http://" + address
 }
 
 // TestPage looks at the status page in a browser: what it says, a resync from begin to end, and that it says nothing wrong.

@@ -8,10 +8,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tidemark-db/tidemark/internal/engine"
 	"github.com/tidemark-db/tidemark/internal/rig"
 )
 
@@ -51,12 +55,154 @@ func TestSourceLost(t *testing.T) {
 			r.file = r.config("tick: 100ms")
 			r.live("UPDATE stock SET v = 0")
 			c.lose(t, r)
-			failed := command(t, r.file, "run")
-			failed.fails(t, 1, c.want)
-			r.repair(t, failed.stderr)
-			r.live("UPDATE stock SET v = v + 5")
+			r.refuses(t, command(t, r.file, "run"), c.want)
 		})
 	}
+}
+
+// TestSourceLostWhileRunning takes from a running bridge what it needs, which it finds out when it is connected again.
+func TestSourceLostWhileRunning(t *testing.T) {
+	s := ownServers(t)
+	for _, c := range []struct {
+		name string
+		lose func(*testing.T, *auditRig, *rig.Process)
+		want []string
+	}{
+		{"slot dropped", func(t *testing.T, r *auditRig, _ *rig.Process) { dropSlot(r) }, []string{"slot", "is gone", "lost"}},
+		{"slot invalidated while ClickHouse is stopped", func(t *testing.T, r *auditRig, _ *rig.Process) {
+			must(t, s.ClickHouse.Pause())
+			loseWAL(t, r)
+			must(t, s.ClickHouse.Resume())
+		}, []string{"invalidated", "lost", "max_slot_wal_keep_size"}},
+		{"slot invalidated while the bridge is stopped", func(t *testing.T, r *auditRig, p *rig.Process) {
+			must(t, p.Pause())
+			loseWAL(t, r)
+			must(t, p.Resume())
+		}, []string{"invalidated", "lost", "max_slot_wal_keep_size"}},
+		{"ClickHouse restored", func(t *testing.T, r *auditRig, _ *rig.Process) {
+			restore(t, s.ClickHouse, func() { r.bring("UPDATE stock SET v = v + 2") })
+		}, []string{"ClickHouse was restored", "lost"}},
+		{"PostgreSQL restored", func(t *testing.T, r *auditRig, _ *rig.Process) {
+			restore(t, s.Postgres, func() { r.bringFar("UPDATE stock SET v = v + 3") })
+		}, []string{"restored", "lost"}},
+		{"PostgreSQL recovered to a new timeline", func(t *testing.T, r *auditRig, _ *rig.Process) {
+			restore(t, s.Postgres, func() { r.bringFar("UPDATE stock SET v = v + 4") }, "recovery.signal")
+		}, []string{"timeline 1", "timeline 2", "restored or failed over"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newAuditRigOn(t, s, lateTables("stock")...)
+			r.file = r.config("tick: 100ms")
+			p := r.Spawn(r.file)
+			r.bring("UPDATE stock SET v = 0")
+			c.lose(t, r, p)
+			r.Eventually(commandPatience, "the end of the bridge", func(context.Context) error {
+				if !p.Ended() {
+					return errors.New("it runs")
+				}
+				return nil
+			})
+			r.PG.Reset() // its connections may have died with the server
+			r.refuses(t, outcome{code: p.Terminate(), stderr: r.Log()}, c.want)
+		})
+	}
+}
+
+// dropSlot drops the slot of a running bridge, in one of the moments in which nobody reads it.
+func dropSlot(r *auditRig) {
+	r.t.Helper()
+	r.Eventually(time.Minute, "the slot to be dropped", func(ctx context.Context) error {
+		if _, err := r.PG.Exec(ctx, "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active AND slot_name = $1", r.Name); err != nil {
+			return err
+		}
+		_, err := r.PG.Exec(ctx, "SELECT pg_drop_replication_slot($1)", r.Name)
+		return err
+	})
+}
+
+// refuses makes sure that a bridge that lost its source has ended with an error and made no other slot, that the views show
+// what they last did, and that the commands of the remedy repair it.
+func (r *auditRig) refuses(t *testing.T, ended outcome, want []string) {
+	t.Helper()
+	ended.fails(t, 1, want)
+	if usable := r.usableSlot(t); usable && slices.Contains(want, "slot") || usable && slices.Contains(want, "invalidated") {
+		t.Error("there is another slot")
+	}
+	if _, err := r.read(t.Context(), r.CH, ""); err != nil {
+		t.Errorf("the last state: %v", err)
+	}
+	r.repair(t, ended.stderr)
+	r.live("UPDATE stock SET v = v + 5")
+}
+
+// usableSlot reports whether there is a slot of the bridge's name that PostgreSQL has kept the WAL for.
+func (r *auditRig) usableSlot(t *testing.T) (usable bool) {
+	t.Helper()
+	must(t, r.PG.QueryRow(t.Context(), "SELECT count(*) > 0 FROM pg_replication_slots WHERE slot_name = $1 AND wal_status <> 'lost'", r.Name).Scan(&usable))
+	return usable
+}
+
+// TestAnotherCluster has another PostgreSQL answer at the source's address: a cluster of its own, with the same tables,
+// publication and slot. Nothing may be done to either side; with the first cluster the bridge goes on, and with the other after
+// the commands of the remedy.
+func TestAnotherCluster(t *testing.T) {
+	s := ownServers(t)
+	r := newAuditRigOn(t, s, lateTables("stock")...)
+	r.file = r.config("tick: 100ms")
+	r.live("UPDATE stock SET v = 0")
+	other, file := r.cluster(t)
+	first, second := systemOf(t, r.PG), systemOf(t, other)
+	before, slot := r.store().newest(t), slotOf(t, other, r.Name)
+	if first == second {
+		t.Fatalf("both are system %s", first)
+	}
+	refused := command(t, file, "run")
+	refused.fails(t, 1, []string{"another source", "system " + first, "system " + second})
+	if after := r.store().newest(t); after.Epoch != before.Epoch || after.Term != before.Term {
+		t.Errorf("the newest mark was %s and is %s", before, after)
+	}
+	if now := slotOf(t, other, r.Name); now != slot {
+		t.Errorf("the other cluster's slot was %s and is %s", slot, now)
+	}
+	r.live("UPDATE stock SET v = v + 1")
+	r.PG, r.file = other, file
+	r.repair(t, refused.stderr)
+	r.live("UPDATE stock SET v = v + 2")
+}
+
+// cluster starts another PostgreSQL that has all that the rig's has, with other values and a slot, and writes a configuration
+// of a bridge of it.
+func (r *auditRig) cluster(t *testing.T) (other *pgxpool.Pool, file string) {
+	t.Helper()
+	pg, err := engine.StartPostgres(t.Context(), engine.PostgresOptions{Version: "18"})
+	must(t, err)
+	t.Cleanup(func() { _ = pg.Stop(context.Background()) })
+	admin, err := pgxpool.New(t.Context(), pg.DSN("postgres"))
+	must(t, err)
+	defer admin.Close()
+	_, err = admin.Exec(t.Context(), "CREATE DATABASE "+r.Name)
+	must(t, err)
+	other, err = pgxpool.New(t.Context(), pg.DSN(r.Name))
+	must(t, err)
+	t.Cleanup(other.Close)
+	for _, statement := range append(auditStatements(r.tables), "UPDATE stock SET v = -1", "SELECT pg_create_logical_replication_slot('"+r.Name+"', 'pgoutput')") {
+		_, err := other.Exec(t.Context(), statement)
+		must(t, err)
+	}
+	return other, write(t, strings.ReplaceAll(read(t, r.file), r.SourceDSN(), pg.DSN(r.Name)))
+}
+
+// systemOf is PostgreSQL's identifier of a cluster.
+func systemOf(t *testing.T, pg *pgxpool.Pool) (id string) {
+	t.Helper()
+	must(t, pg.QueryRow(t.Context(), "SELECT system_identifier::text FROM pg_control_system()").Scan(&id))
+	return id
+}
+
+// slotOf is what a slot stands at.
+func slotOf(t *testing.T, pg *pgxpool.Pool, name string) (text string) {
+	t.Helper()
+	must(t, pg.QueryRow(t.Context(), "SELECT concat_ws(' ', restart_lsn, confirmed_flush_lsn, active) FROM pg_replication_slots WHERE slot_name = $1", name).Scan(&text))
+	return text
 }
 
 // ownServers are a pair of engines that the test may kill.
@@ -103,12 +249,29 @@ func (r *auditRig) run(sql string) {
 	}
 }
 
-// live lets a bridge run until it has brought a change, compares, and waits until the slot needs it no more: what is confirmed
-// is lost with the mark that has it.
+// live lets a bridge run until it has brought a change.
 func (r *auditRig) live(sql string) {
 	r.t.Helper()
-	r.PG.Reset() // its connections may have died with the server
 	p := r.Spawn(r.file)
+	r.bring(sql)
+	if code := p.Terminate(); code != 0 {
+		r.t.Errorf("exit code %d", code)
+	}
+}
+
+// bringFar brings a change that lies in another file of WAL: a restored server needs long to write as much.
+func (r *auditRig) bringFar(sql string) {
+	r.t.Helper()
+	r.PG.Reset()
+	r.run("SELECT pg_switch_wal()")
+	r.bring(sql)
+}
+
+// bring waits until the bridge has brought a change, compares, and waits until the slot needs it no more: what is confirmed
+// is lost with the mark that has it.
+func (r *auditRig) bring(sql string) {
+	r.t.Helper()
+	r.PG.Reset() // its connections may have died with the server
 	r.run(sql)
 	written := r.WaitLSN(len(r.tables) + 1)
 	r.compare()
@@ -122,9 +285,6 @@ func (r *auditRig) live(sql string) {
 		}
 		return err
 	})
-	if code := p.Terminate(); code != 0 {
-		r.t.Errorf("exit code %d", code)
-	}
 }
 
 // loseWAL writes until PostgreSQL gives the slot up.

@@ -60,8 +60,7 @@ var controls = []control{
 	{
 		name: "no guard, chunks dropped at once", prefix: "unguarded_", question: askSlowly(10), drop: true,
 		change: func(_, text string) string {
-			guard := strings.Index(text, "outlived")
-			return text[:strings.LastIndex(text[:guard], " UNION ALL ")]
+			return strings.ReplaceAll(text, "throwIf(sum(n) != ", "ignore(sum(n) != ")
 		},
 	},
 }

@@ -52,22 +52,21 @@ FROM
     UNION ALL
     SELECT `minute` AS `_key_0`, `price` AS `_key_1`, `p90` AS `_state_0`, `n\x60` AS `_state_1` FROM `shop_tidemark`.`by_minute_rt`
     WHERE indexHint(`_chunk` IN arrayConcat((`_mark`.5)['keyless'].rt, (`_mark`.5)['keyless'].late))
-)
-GROUP BY `_key_0`, `_key_1`
-UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
-SELECT [defaultValueOfTypeName('DateTime(\'UTC\')')][1 + `_outlived`] AS `minute`, [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `price`, [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `p90`, [defaultValueOfTypeName('UInt64')][1 + `_outlived`] AS `n\x60`
-FROM
-(
-    SELECT throwIf(sum(n) != (`_mark`.6)['by_minute'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+    UNION ALL
+    SELECT [defaultValueOfTypeName('DateTime(\'UTC\')')][1 + `_outlived`] AS `_key_0`, [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `_key_1`, [defaultValueOfTypeName('AggregateFunction(quantileExact(0.9), Decimal(12, 2))')][1 + `_outlived`] AS `_state_0`, [defaultValueOfTypeName('UInt64')][1 + `_outlived`] AS `_state_1`
     FROM
     (
-        SELECT count() AS n FROM `shop_tidemark`.`by_minute_historic` WHERE `_chunk` IN (`_mark`.6)['by_minute'].historic
-        UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`by_minute_rt` WHERE `_chunk` IN arrayConcat((`_mark`.5)['keyless'].rt, (`_mark`.5)['keyless'].late)
+        SELECT throwIf(sum(n) != (`_mark`.6)['by_minute'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+        FROM
+        (
+            SELECT count() AS n FROM `shop_tidemark`.`by_minute_historic` WHERE `_chunk` IN (`_mark`.6)['by_minute'].historic
+            UNION ALL
+            SELECT count() AS n FROM `shop_tidemark`.`by_minute_rt` WHERE `_chunk` IN arrayConcat((`_mark`.5)['keyless'].rt, (`_mark`.5)['keyless'].late)
+        )
     )
+    WHERE `_outlived` = 1
 )
-WHERE `_outlived` = 1
+GROUP BY `_key_0`, `_key_1`
 COMMENT 'tidemark: aggregate by_minute of public.keyless';
 
 -- insert_states
@@ -162,21 +161,20 @@ FROM
     UNION ALL
     SELECT `n\x60` AS `_state_0` FROM `shop_tidemark`.`in\x60all\x27_rt`
     WHERE indexHint(`_chunk` IN arrayConcat((`_mark`.5)['keyless'].rt, (`_mark`.5)['keyless'].late))
-)
-UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
-SELECT [defaultValueOfTypeName('UInt64')][1 + `_outlived`] AS `n\x60`
-FROM
-(
-    SELECT throwIf(sum(n) != (`_mark`.6)['in`all\''].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+    UNION ALL
+    SELECT [defaultValueOfTypeName('UInt64')][1 + `_outlived`] AS `_state_0`
     FROM
     (
-        SELECT count() AS n FROM `shop_tidemark`.`in\x60all\x27_historic` WHERE `_chunk` IN (`_mark`.6)['in`all\''].historic
-        UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`in\x60all\x27_rt` WHERE `_chunk` IN arrayConcat((`_mark`.5)['keyless'].rt, (`_mark`.5)['keyless'].late)
+        SELECT throwIf(sum(n) != (`_mark`.6)['in`all\''].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+        FROM
+        (
+            SELECT count() AS n FROM `shop_tidemark`.`in\x60all\x27_historic` WHERE `_chunk` IN (`_mark`.6)['in`all\''].historic
+            UNION ALL
+            SELECT count() AS n FROM `shop_tidemark`.`in\x60all\x27_rt` WHERE `_chunk` IN arrayConcat((`_mark`.5)['keyless'].rt, (`_mark`.5)['keyless'].late)
+        )
     )
+    WHERE `_outlived` = 1
 )
-WHERE `_outlived` = 1
 COMMENT 'tidemark: aggregate in`all\' of public.keyless';
 
 -- insert_states

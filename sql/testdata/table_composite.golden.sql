@@ -101,7 +101,18 @@ UNION ALL
 WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_historic`
 WHERE notEmpty((`_mark`.5)['composite'].dirty) AND indexHint(`_chunk` IN (`_mark`.5)['composite'].dirty)
-    AND (`_chunk`, identity(`day`), `id`) NOT IN (SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN (`_mark`.5)['composite'].masks)
+    AND (`_chunk`, identity(`day`), `id`) NOT IN
+    (
+        SELECT `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN (`_mark`.5)['composite'].masks
+        UNION ALL
+        SELECT toUInt64(`_outlived`), [defaultValueOfTypeName('Date32')][1 + `_outlived`] AS `day`, [defaultValueOfTypeName('Int64')][1 + `_outlived`] AS `id`
+        FROM
+        (
+            SELECT throwIf(uniqExact(`_chunk`) != length((`_mark`.5)['composite'].masks), 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+            FROM `shop_tidemark`.`composite_masks` WHERE `_chunk` IN (`_mark`.5)['composite'].masks
+        )
+        WHERE `_outlived` = 1
+    )
 UNION ALL
 WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id`, `day`, `price` FROM `shop_tidemark`.`composite_late`

@@ -99,7 +99,18 @@ UNION ALL
 WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id` AS `number`, `created_at`, `price_2` AS `price` FROM `shop_tidemark`.`evolved_historic`
 WHERE notEmpty((`_mark`.5)['evolved'].dirty) AND indexHint(`_chunk` IN (`_mark`.5)['evolved'].dirty)
-    AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN (`_mark`.5)['evolved'].masks)
+    AND (`_chunk`, identity(`id`)) NOT IN
+    (
+        SELECT `_of`, `id` FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN (`_mark`.5)['evolved'].masks
+        UNION ALL
+        SELECT toUInt64(`_outlived`), [defaultValueOfTypeName('Int64')][1 + `_outlived`] AS `number`
+        FROM
+        (
+            SELECT throwIf(uniqExact(`_chunk`) != length((`_mark`.5)['evolved'].masks), 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+            FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN (`_mark`.5)['evolved'].masks
+        )
+        WHERE `_outlived` = 1
+    )
 UNION ALL
 WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id` AS `number`, `created_at`, `price_2` AS `price` FROM `shop_tidemark`.`evolved_late`

@@ -118,7 +118,18 @@ UNION ALL
 WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id`, `created_at`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`kept_historic`
 WHERE notEmpty((`_mark`.5)['kept'].dirty) AND indexHint(`_chunk` IN (`_mark`.5)['kept'].dirty)
-    AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`kept_masks` WHERE `_chunk` IN (`_mark`.5)['kept'].masks)
+    AND (`_chunk`, identity(`id`)) NOT IN
+    (
+        SELECT `_of`, `id` FROM `shop_tidemark`.`kept_masks` WHERE `_chunk` IN (`_mark`.5)['kept'].masks
+        UNION ALL
+        SELECT toUInt64(`_outlived`), [defaultValueOfTypeName('Int64')][1 + `_outlived`] AS `id`
+        FROM
+        (
+            SELECT throwIf(uniqExact(`_chunk`) != length((`_mark`.5)['kept'].masks), 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+            FROM `shop_tidemark`.`kept_masks` WHERE `_chunk` IN (`_mark`.5)['kept'].masks
+        )
+        WHERE `_outlived` = 1
+    )
 UNION ALL
 WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id`, `created_at`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`kept_late`

@@ -99,7 +99,18 @@ UNION ALL
 WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
 SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_historic`
 WHERE notEmpty((`___mark`.5)['own'].dirty) AND indexHint(`___chunk` IN (`___mark`.5)['own'].dirty)
-    AND (`___chunk`, identity(`_chunk`)) NOT IN (SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN (`___mark`.5)['own'].masks)
+    AND (`___chunk`, identity(`_chunk`)) NOT IN
+    (
+        SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN (`___mark`.5)['own'].masks
+        UNION ALL
+        SELECT toUInt64(`___outlived`), [defaultValueOfTypeName('Int64')][1 + `___outlived`] AS `_chunk`
+        FROM
+        (
+            SELECT throwIf(uniqExact(`___chunk`) != length((`___mark`.5)['own'].masks), 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `___outlived`
+            FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN (`___mark`.5)['own'].masks
+        )
+        WHERE `___outlived` = 1
+    )
 UNION ALL
 WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
 SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_late`

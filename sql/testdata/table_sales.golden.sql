@@ -105,7 +105,18 @@ UNION ALL
 WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`sales_historic`
 WHERE notEmpty((`_mark`.5)['sales'].dirty) AND indexHint(`_chunk` IN (`_mark`.5)['sales'].dirty)
-    AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`sales_masks` WHERE `_chunk` IN (`_mark`.5)['sales'].masks)
+    AND (`_chunk`, identity(`id`)) NOT IN
+    (
+        SELECT `_of`, `id` FROM `shop_tidemark`.`sales_masks` WHERE `_chunk` IN (`_mark`.5)['sales'].masks
+        UNION ALL
+        SELECT toUInt64(`_outlived`), [defaultValueOfTypeName('Int64')][1 + `_outlived`] AS `id`
+        FROM
+        (
+            SELECT throwIf(uniqExact(`_chunk`) != length((`_mark`.5)['sales'].masks), 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+            FROM `shop_tidemark`.`sales_masks` WHERE `_chunk` IN (`_mark`.5)['sales'].masks
+        )
+        WHERE `_outlived` = 1
+    )
 UNION ALL
 WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`sales_late`
