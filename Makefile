@@ -1,6 +1,6 @@
 # make demo    both engines, a shop with a live workload, the bridge (the README's first command)
 # make test    lint and the tests (the README's second command)
-# make faults  every failpoint, before and after, with kill -9 of the bridge and of both servers
+# make faults  every failpoint, before, amid and after, with kill -9 of the bridge and of both servers
 # make long    the tests that take minutes each: stalls, standby, identities, names, overtaken bridges
 # make soak    random faults and random histories for TIDEMARK_SOAK minutes (20)
 # make matrix  types, names, identities, late changes and loads on PostgreSQL 14, 16 and 17
@@ -36,12 +36,12 @@ endif
 unit:
 	go test -race -p 2 -parallel 4 -timeout $(TIMEOUT) -skip '^TestFaults$$|$(LONG)' ./...
 
-# Every failpoint, before and after, with a kill of the bridge, and after with kills of both servers: processes race here, and
-# no race detector sees that.
+# Every failpoint, before and after, with kills of the bridge and of both servers: processes race here, and no race detector
+# sees that.
 crashes:
 	go test -timeout $(TIMEOUT) -run '^TestFaults$$' -count=1 ./internal/e2e
 
-# Before and after with each of three kills.
+# The same, with the servers killed amid the statements too.
 faults:
 	TIDEMARK_FAULTS=all go test -timeout $(TIMEOUT) -run '^TestFaults$$' -count=1 -v ./internal/e2e
 
