@@ -65,10 +65,19 @@ func Compare(was, now cdc.Table) (Change, error) {
 		}
 		change = max(change, next)
 	}
+	if wasUnlogged(was, now) {
+		return None, reload("its rows were rewritten by ALTER TABLE; if it was unlogged in between, what changed then was not sent")
+	}
 	if len(was.Columns) > len(now.Columns)-added(was, now) {
 		change = Follow
 	}
 	return change, nil
+}
+
+// wasUnlogged reports whether ALTER TABLE rewrote the rows and changed no column, as SET UNLOGGED and SET LOGGED do: a publication
+// of all tables sends nothing of an unlogged one. Tables without a TOAST table do not tell.
+func wasUnlogged(was, now cdc.Table) bool {
+	return was.Files != now.Files && was.Toast != 0 && was.Toast != now.Toast
 }
 
 // leftPublication reports whether the table was out of the publication in between, or a partition that it still has.
