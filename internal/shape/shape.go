@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/tidemark-db/tidemark/cdc"
 )
@@ -116,6 +117,8 @@ func addable(was, now cdc.Table, c cdc.Column) error {
 		return reload("column %q is published now, and was not before", c.Name)
 	case was.Files != now.Files:
 		return reload("its rows were rewritten, and column %q is new", c.Name)
+	case c.Missing != nil && !utf8.ValidString(*c.Missing): // of a database in SQL_ASCII; shapes are kept as JSON
+		return reload("what older rows have in the new column %q is not in UTF-8", c.Name)
 	case c.HasDefault && c.Missing == nil && now.Partitioned:
 		return reload("the catalogue does not say what rows of its partitions have in the new column %q", c.Name)
 	}
