@@ -116,6 +116,7 @@ func TestStallsWhileLoading(t *testing.T) {
 			s.right(t, w)
 		})
 	}
+	s.await()
 	for _, f := range s.networkFaults() {
 		t.Run("resync, "+f.name, func(t *testing.T) {
 			done := make(chan outcome, 1)
