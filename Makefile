@@ -46,7 +46,7 @@ faults:
 	TIDEMARK_FAULTS=all go test -timeout $(TIMEOUT) -run '^TestFaults$$' -count=1 -v ./internal/e2e
 
 # What takes minutes each. With the rest it would be more than an hour on two cores.
-LONG = ^Test(Backlog|Overtaken|Soak|SchemaCrash|SchemaChangesUnderLoads|ModelNotices|HugeText|Partitions|StoppedClickHouse|Stalls|Standby|Identities|Names|Model|SourceLost|SourceLostWhileRunning|Aggregates|Bench)$$
+LONG = ^Test(Backlog|Overtaken|Soak|SchemaCrash|SchemaChangesUnderLoads|ModelNotices|HugeText|Partitions|StoppedClickHouse|Stalls|StallsWhileLoading|Standby|Identities|Names|Model|SourceLost|SourceLostWhileRunning|Aggregates|Bench)$$
 long:
 	go test -race -timeout 90m -run '$(LONG)' ./internal/e2e ./internal/bench
 

@@ -68,6 +68,7 @@ type Table struct {
 	Attributes int16             // how many columns it ever had; the Number of a column that is added is greater
 	Entries    map[uint32]string // in the publication, by the OID of the table or of its leaves: others when it left and came back
 	Files      string            // others once the rows were rewritten; TRUNCATE and VACUUM FULL make others too
+	Toast      uint32            // the OID of its TOAST table, 0 if it has none: another one once ALTER TABLE rewrote the rows, which those do not
 }
 
 // FullName is the FullName of the table's schema and name.

@@ -81,7 +81,7 @@ func Connect(ctx context.Context, cfg Config) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, connectFault(ctx, &config.Config, err)
 	}
-	if err := endTransactionTimeout(ctx, conn.PgConn()); err != nil {
+	if err := settle(ctx, conn.PgConn()); err != nil {
 		closeConn(ctx, conn)
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func connectReplication(ctx context.Context, cfg Config) (*replConn, error) {
 	if err != nil {
 		return nil, connectFault(ctx, &config.Config, err)
 	}
-	if err := endTransactionTimeout(ctx, rc.PgConn); err != nil {
+	if err := settle(ctx, rc.PgConn); err != nil {
 		rc.end()
 		return nil, err
 	}
@@ -164,6 +164,26 @@ func parseDSN(cfg Config) (*pgx.ConnConfig, error) {
 	}
 	config.DialFunc = (&net.Dialer{Timeout: config.ConnectTimeout, KeepAlive: keepAlive}).DialContext
 	return config, nil
+}
+
+// settle pins what depends on the server, and so cannot be in the startup packet.
+func settle(ctx context.Context, conn *pgconn.PgConn) error {
+	if err := takeBytes(ctx, conn); err != nil {
+		return err
+	}
+	return endTransactionTimeout(ctx, conn)
+}
+
+// takeBytes has the server send text as it is from a database in SQL_ASCII, of whose characters PostgreSQL knows nothing: a
+// client in UTF8 would get an error for every value, in a copy or in the stream, that happens not to be UTF-8.
+func takeBytes(ctx context.Context, conn *pgconn.PgConn) error {
+	if conn.ParameterStatus("server_encoding") != "SQL_ASCII" {
+		return nil
+	}
+	if _, err := conn.Exec(ctx, "SET client_encoding = 'SQL_ASCII'").ReadAll(); err != nil {
+		return fmt.Errorf("set client_encoding: %w", err)
+	}
+	return nil
 }
 
 // endTransactionTimeout pins what PostgreSQL knows only since version 17, so that it cannot be in the startup packet.

@@ -21,9 +21,9 @@ func readHistory(ctx context.Context, conn *pgx.Conn, publication string, tables
 	}
 	var oid uint32
 	var found Table
-	_, err = pgx.ForEachRow(rows, []any{&oid, &found.Attributes, &found.Entries, &found.Files}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&oid, &found.Attributes, &found.Entries, &found.Files, &found.Toast}, func() error {
 		t := byOID[oid]
-		t.Attributes, t.Entries, t.Files = found.Attributes, found.Entries, found.Files
+		t.Attributes, t.Entries, t.Files, t.Toast = found.Attributes, found.Entries, found.Files, found.Toast
 		found.Entries = nil
 		return nil
 	})

@@ -205,7 +205,7 @@ func (p *preflight) choose(published []Table) (wanted []Table, missing []string)
 // checkMissing reports the tables that the publication does not send.
 func (p *preflight) checkMissing(ctx context.Context, names []string) error {
 	for _, name := range names {
-		exists, leaves, err := p.exists(ctx, name)
+		exists, unlogged, leaves, err := p.exists(ctx, name)
 		switch {
 		case err != nil:
 			return err
@@ -214,6 +214,8 @@ func (p *preflight) checkMissing(ctx context.Context, names []string) error {
 			switch {
 			case !exists:
 				p.noTable(name)
+			case unlogged:
+				p.unlogged(name)
 			case leaves:
 				p.fault(fmt.Sprintf("let its owner run ALTER PUBLICATION %s SET (publish_via_partition_root = true)", quoteName(p.cfg.Publication)),
 					"publication %q sends the rows of partitioned table %s under the names of its partitions, and not all of them", p.cfg.Publication, name)
@@ -229,7 +231,7 @@ func (p *preflight) checkMissing(ctx context.Context, names []string) error {
 // checkExist reports the tables that do not exist.
 func (p *preflight) checkExist(ctx context.Context, names []string) error {
 	for _, name := range names {
-		exists, _, err := p.exists(ctx, name)
+		exists, _, _, err := p.exists(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -244,13 +246,19 @@ func (p *preflight) noTable(name string) {
 	p.fault("check the name under tables: schema.table, as pg_class spells it", "table %s does not exist in database %q", name, p.conn.Config().Database)
 }
 
-// exists also says whether the table is partitioned and the publication sends partitions of it instead.
-func (p *preflight) exists(ctx context.Context, name string) (exists, leaves bool, err error) {
+// unlogged: PostgreSQL writes no WAL of such a table, and publishes none.
+func (p *preflight) unlogged(name string) {
+	p.fault(fmt.Sprintf("let its owner run ALTER TABLE %s SET LOGGED", quoteTable(name)),
+		"table %s is unlogged: PostgreSQL writes no WAL of its changes and publishes none of them", name)
+}
+
+// exists also says whether the table is unlogged, and whether it is partitioned and the publication sends partitions of it instead.
+func (p *preflight) exists(ctx context.Context, name string) (exists, unlogged, leaves bool, err error) {
 	schema, table := splitName(name)
-	if err := p.conn.QueryRow(ctx, query("table_exists"), schema, table, p.cfg.Publication).Scan(&exists, &leaves); err != nil {
-		return false, false, fmt.Errorf("look for table %s: %w", name, err)
+	if err := p.conn.QueryRow(ctx, query("table_exists"), schema, table, p.cfg.Publication).Scan(&exists, &unlogged, &leaves); err != nil {
+		return false, false, false, fmt.Errorf("look for table %s: %w", name, err)
 	}
-	return exists, leaves, nil
+	return exists, unlogged, leaves, nil
 }
 
 // checkOperations: a table with a key can change in every way, so all of them must be sent.
@@ -317,7 +325,13 @@ func (p *preflight) checkTable(pub Publication, t *Table) {
 
 // checkLeaves: the stream names a row of a partitioned table by the replica identity of its leaf.
 func (p *preflight) checkLeaves(ctx context.Context, pub Publication, t *Table) error {
-	if !t.Partitioned || len(t.Key) == 0 || !pub.Update && !pub.Delete {
+	if !t.Partitioned {
+		return nil
+	}
+	if err := p.checkUnlogged(ctx, t); err != nil {
+		return err
+	}
+	if len(t.Key) == 0 || !pub.Update && !pub.Delete {
 		return nil
 	}
 	rows, err := p.conn.Query(ctx, query("other_identities"), t.OID, t.Key)
@@ -332,4 +346,22 @@ func (p *preflight) checkLeaves(ctx context.Context, pub Publication, t *Table) 
 		return nil
 	})
 	return err
+}
+
+// checkUnlogged: a partition can be unlogged while its table is published.
+func (p *preflight) checkUnlogged(ctx context.Context, t *Table) error {
+	rows, err := p.conn.Query(ctx, query("unlogged_leaves"), t.OID)
+	if err != nil {
+		return fmt.Errorf("read partitions of %s: %w", t.FullName(), err)
+	}
+	var schema, name string
+	_, err = pgx.ForEachRow(rows, []any{&schema, &name}, func() error {
+		p.fault(fmt.Sprintf("let its owner run ALTER TABLE %s SET LOGGED, then send SIGHUP to a bridge that runs", quoteName(schema, name)),
+			"partition %s of %s is unlogged: PostgreSQL writes no WAL of its changes and publishes none of them", FullName(schema, name), t.FullName())
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read partitions of %s: %w", t.FullName(), err)
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
--- Whether table $2 of schema $1 exists, and whether publication $3 sends its partitions under their own names, were it only
+-- Whether table $2 of schema $1 exists, whether it is unlogged, and whether publication $3 sends its partitions under their own names, were it only
 -- because the table has none yet.
 SELECT count(*) > 0,
+       coalesce(bool_or(c.relpersistence = 'u'), false),
        coalesce(bool_or(c.relkind = 'p' AND NOT p.pubviaroot AND (
            p.puballtables
            OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = c.oid)

@@ -1,6 +1,7 @@
 -- What happened to published tables. The entries in the publication by which it sends a table, or each partition of one, have
 -- other numbers when they were taken out and put in again: those of tables, and, from version 15 on, of schemas, of which
 -- pg_depend tells in all versions. The files of a partitioned table are those of its partitions.
+-- ALTER TABLE that writes rows anew makes another TOAST table; VACUUM FULL, CLUSTER and TRUNCATE keep it.
 SELECT c.oid,
        c.relnatts,
        (SELECT coalesce(jsonb_object_agg(sent.oid, concat_ws(
@@ -27,7 +28,8 @@ SELECT c.oid,
            FROM pg_partition_tree(c.oid) tree
            JOIN pg_catalog.pg_class leaf ON leaf.oid = tree.relid
            WHERE tree.isleaf)
-       ELSE c.relfilenode::text END
+       ELSE c.relfilenode::text END,
+       c.reltoastrelid
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_publication p ON p.pubname = $1
 WHERE c.oid = ANY ($2::oid[])

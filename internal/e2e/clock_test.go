@@ -5,25 +5,46 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/tidemark-db/tidemark/internal/rig"
 )
 
-// TestCommitClock lets PostgreSQL's commit clock jump an hour ahead, an hour back, and home again while rows come. The
-// split date moves in all three times, never ahead of our own clock and never back.
+// TestCommitClock lets PostgreSQL's commit clock jump an hour ahead, an hour back, and home again while rows come; and back
+// first, then ahead. The split date moves in all these times, never ahead of our own clock and never back.
 func TestCommitClock(t *testing.T) {
 	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		jumps []time.Duration
+	}{
+		{"ahead, then back", []time.Duration{0, time.Hour, -time.Hour, 0}},
+		{"back, then ahead", []time.Duration{0, -time.Hour, time.Hour, 0}},
+	} {
+		t.Run(c.name, func(t *testing.T) { jumpCommitClock(t, c.jumps) })
+	}
+}
+
+func jumpCommitClock(t *testing.T, jumps []time.Duration) {
+	t.Helper()
 	r := newAuditRig(t, lateTables("history")...)
 	p, file := r.clockProxy("tick: 100ms\nrt_window: 2s\nsplit_step: 1s\nschedule: {roll: \"@every 1s\"}")
 	process := r.Spawn(file)
 	r.await()
 	w := r.startStubborn(seed(t))
 	w.begin("INSERT INTO history VALUES (1000000 + {v}, now(), {v}, 'new', 0, 'open') ON CONFLICT DO NOTHING")
-	for _, jump := range []time.Duration{0, time.Hour, -time.Hour, 0} {
-		p.SetClock(func(is time.Time) time.Time { return is.Add(jump) })
+	for _, jump := range jumps {
+		var commits atomic.Int64
+		p.SetClock(func(is time.Time) time.Time {
+			commits.Add(1)
+			return is.Add(jump)
+		})
 		r.moves(2)
+		if commits.Load() == 0 {
+			t.Errorf("no commit came with a clock that is %v off", jump)
+		}
 	}
 	w.stop()
 	r.compare()

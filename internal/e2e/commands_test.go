@@ -19,6 +19,12 @@ import (
 // shop is a rig with a table that is split and one that is mirrored.
 func shop(t *testing.T) *rig.Rig {
 	t.Helper()
+	return shopOn(t, servers)
+}
+
+// shopOn is one on servers of the test's own.
+func shopOn(t *testing.T, servers *rig.Servers) *rig.Rig {
+	t.Helper()
 	return rig.New(t, servers, salesTable,
 		"INSERT INTO sales SELECT g, now() - g * interval '1 h', NULL, NULL, g, 'n' FROM generate_series(0, 9) g",
 		"CREATE TABLE stores (id int PRIMARY KEY, name text)", "INSERT INTO stores VALUES (1, 'one')",

@@ -511,6 +511,9 @@ func (st *stage) end() {
 		reads += a.reader.reads
 	}
 	st.t.Logf("%d crashes survived, %d reads checked, %d rows compared", st.crashes, reads, st.rows)
+	if st.crashes == 0 || reads == 0 || st.rows == 0 {
+		st.t.Error("one of these is zero: the test shows nothing")
+	}
 	if st.longest > 0 {
 		st.t.Logf("longest recovery %v, %s", st.longest.Round(time.Millisecond), st.slowest)
 	}

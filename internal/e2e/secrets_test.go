@@ -14,9 +14,14 @@ import (
 )
 
 // TestSecrets gives every secret a bridge can have a value of its own, lets it work, fail and be asked for everything it
-// tells, and finds the values nowhere.
+// tells, and finds the values nowhere, nor in what the servers log when they log all they can.
 func TestSecrets(t *testing.T) {
-	r := shop(t)
+	s := ownServersWith(t, rig.Options{
+		Roles:              true,
+		PostgresSettings:   map[string]string{"log_statement": "all", "log_replication_commands": "on", "log_connections": "on"},
+		ClickHouseSettings: map[string]string{"logger/level": "trace"},
+	})
+	r := shopOn(t, s)
 	const token, sourcePassword, wrongToken = "canaryToken8642", "canarySource8642", "canaryWrong8642"
 	canaries := []string{token, sourcePassword, wrongToken, rig.BridgePassword}
 	dir := t.TempDir()
@@ -82,11 +87,30 @@ func TestSecrets(t *testing.T) {
 		said.WriteString(got.stdout + got.stderr)
 	}
 	said.WriteString(r.Log())
+	said.WriteString(serverLogs(t, r, s))
 	for _, canary := range canaries {
 		if i := strings.Index(said.String(), canary); i >= 0 {
 			t.Errorf("%s stands in …%s", canary, said.String()[max(0, i-300):i+len(canary)])
 		}
 	}
+}
+
+// serverLogs is what both servers have written of the work of a bridge, which has to be in there.
+func serverLogs(t *testing.T, r *rig.Rig, s *rig.Servers) string {
+	t.Helper()
+	postgres := read(t, filepath.Join(s.Postgres.Dir(), "postgres.log"))
+	clickhouse := read(t, filepath.Join(s.ClickHouse.Dir(), "clickhouse.log"))
+	if !strings.Contains(postgres, "START_REPLICATION SLOT") || !strings.Contains(clickhouse, r.Name+"_tidemark") {
+		t.Error("the logs of the servers show nothing of the bridge")
+	}
+	var kept uint64
+	must(t, r.CH.QueryRow(t.Context(), "SELECT count() FROM system.tables WHERE database = 'system' AND name = 'query_log'").Scan(&kept))
+	if kept == 0 { // the embedded server has none
+		return postgres + clickhouse
+	}
+	var queries string
+	must(t, r.CH.QueryRow(t.Context(), "SELECT arrayStringConcat(groupArray(query || exception), '\n') FROM system.query_log").Scan(&queries))
+	return postgres + clickhouse + queries
 }
 
 func postJob(t *testing.T, url, bearer string) (int, string) {

@@ -121,8 +121,11 @@ func (s *stall) recovers(t *testing.T) {
 	}
 }
 
+// waitingWAL is how much PostgreSQL writes while ClickHouse is stopped, in bytes: more than twice what a bridge may take.
+const waitingWAL = 1200 << 20
+
 // TestStoppedClickHouse stops ClickHouse for a minute while PostgreSQL, whose walsender waits two seconds for an answer,
-// goes on writing. The walsender stays or is found again; memory is bounded.
+// goes on writing. The walsender stays or is found again; what waits is kept by PostgreSQL, not in the bridge's memory.
 func TestStoppedClickHouse(t *testing.T) {
 	s := startStall(t)
 	must := func(err error) {
@@ -133,13 +136,14 @@ func TestStoppedClickHouse(t *testing.T) {
 	}
 	must(s.Servers.ClickHouse.Pause())
 	stopped := time.NewTimer(time.Minute)
-	for range 10 { // 20 MB each
+	for s.retained() < waitingWAL { // 20 MB each
 		s.run("UPDATE docs SET big = repeat(md5(random()::text), 3200), extra = repeat(md5(random()::text), 3200)")
 	}
 	select {
 	case <-stopped.C:
 	case <-t.Context().Done():
 	}
+	t.Logf("%d MiB of WAL wait, the bridge took %d MiB", s.retained()>>20, peakMemory(t, s.process.Pid())>>20)
 	must(s.Servers.ClickHouse.Resume())
 	s.recovers(t)
 	s.compare()
@@ -151,6 +155,16 @@ func TestStoppedClickHouse(t *testing.T) {
 	if code := s.process.Terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// retained is how much WAL the slot keeps that is not confirmed, in bytes.
+func (r *auditRig) retained() (n int64) {
+	r.t.Helper()
+	err := r.PG.QueryRow(r.t.Context(), "SELECT (pg_current_wal_lsn() - confirmed_flush_lsn)::bigint FROM pg_replication_slots WHERE slot_name = $1", r.Name).Scan(&n)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return n
 }
 
 // TestShutdownOfPostgres stops PostgreSQL in order while the bridge cannot write: the walsender must not hold that up.

@@ -22,9 +22,11 @@ type stubborn struct {
 	done   chan struct{}
 	faults []error
 
-	mu   sync.Mutex
-	next func() string // nil: it rests
-	gen  *gen
+	mu        sync.Mutex
+	next      func() string // nil: it rests
+	gen       *gen
+	began     bool // to write
+	committed int  // transactions that PostgreSQL acknowledged
 }
 
 // stubbornStep is the time between two transactions.
@@ -57,7 +59,7 @@ func (r *auditRig) startStubborn(seed uint64) *stubborn {
 func (s *stubborn) begin(sql string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.next = s.gen.transaction
+	s.next, s.began = s.gen.transaction, true
 	if sql != "" {
 		s.next = func() string { return "BEGIN; " + s.gen.fill(deed{sql: sql}) + "; COMMIT" }
 	}
@@ -94,6 +96,9 @@ func (s *stubborn) send(sql string) error {
 	_, err = conn.Exec(context.Background(), sql)
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
+		if err == nil {
+			s.committed++
+		}
 		return nil
 	}
 	if _, err := conn.Exec(context.Background(), "ROLLBACK"); err != nil {
@@ -111,6 +116,9 @@ func (s *stubborn) stop() {
 	<-s.done
 	if err := errors.Join(s.faults...); err != nil {
 		s.rig.t.Errorf("write: %v", err)
+	}
+	if s.began && s.committed == 0 {
+		s.rig.t.Error("nothing was written")
 	}
 }
 

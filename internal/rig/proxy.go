@@ -182,17 +182,28 @@ func (p *Proxy) serve() {
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("tcp", p.target)
-		if err != nil {
-			_ = client.Close()
-			continue
-		}
-		c := &pair{client.(*net.TCPConn), server.(*net.TCPConn)}
-		p.mu.Lock()
-		p.pairs[c] = struct{}{}
-		p.mu.Unlock()
-		p.group.Go(func() { p.forward(c) }) // ends with the connections
+		p.group.Go(func() { p.connect(client) }) // ends with the connections
 	}
+}
+
+// connect goes on to the server when data flow: a connection that says nothing for half a minute ends the embedded ClickHouse.
+func (p *Proxy) connect(client net.Conn) {
+	p.mu.Lock()
+	frozen := p.frozen
+	p.mu.Unlock()
+	if frozen != nil {
+		<-frozen
+	}
+	server, err := net.Dial("tcp", p.target)
+	if err != nil {
+		_ = client.Close()
+		return
+	}
+	c := &pair{client.(*net.TCPConn), server.(*net.TCPConn)}
+	p.mu.Lock()
+	p.pairs[c] = struct{}{}
+	p.mu.Unlock()
+	p.forward(c)
 }
 
 // forward copies both ways until both are through or one breaks.

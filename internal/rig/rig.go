@@ -136,11 +136,17 @@ var creation sync.Mutex
 // New creates a database in PostgreSQL and runs the setup statements there. Cleanup drops both databases and the slot.
 func New(t testing.TB, s *Servers, setup ...string) *Rig {
 	t.Helper()
+	return NewEncoded(t, s, "UTF8", setup...)
+}
+
+// NewEncoded is New with a database in another encoding.
+func NewEncoded(t testing.TB, s *Servers, encoding string, setup ...string) *Rig {
+	t.Helper()
 	ctx := t.Context()
 	r := &Rig{Name: rigName(serial.Add(1)), Servers: s, Dir: t.TempDir(), t: t}
 	admin, err := pgxpool.New(ctx, s.postgres("postgres"))
 	r.must(err)
-	_, err = admin.Exec(ctx, "CREATE DATABASE "+r.Name)
+	_, err = admin.Exec(ctx, "CREATE DATABASE "+r.Name+" TEMPLATE template0 LOCALE 'C' ENCODING '"+encoding+"'")
 	r.must(err)
 	r.PG, err = pgxpool.New(ctx, s.postgres(r.Name))
 	r.must(err)

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/tidemark-db/tidemark/cdc"
 )
@@ -65,10 +66,19 @@ func Compare(was, now cdc.Table) (Change, error) {
 		}
 		change = max(change, next)
 	}
+	if wasUnlogged(was, now) {
+		return None, reload("its rows were rewritten by ALTER TABLE; if it was unlogged in between, what changed then was not sent")
+	}
 	if len(was.Columns) > len(now.Columns)-added(was, now) {
 		change = Follow
 	}
 	return change, nil
+}
+
+// wasUnlogged reports whether ALTER TABLE rewrote the rows and changed no column, as SET UNLOGGED and SET LOGGED do: a publication
+// of all tables sends nothing of an unlogged one. Tables without a TOAST table do not tell.
+func wasUnlogged(was, now cdc.Table) bool {
+	return was.Files != now.Files && was.Toast != 0 && was.Toast != now.Toast
 }
 
 // leftPublication reports whether the table was out of the publication in between, or a partition that it still has.
@@ -107,6 +117,8 @@ func addable(was, now cdc.Table, c cdc.Column) error {
 		return reload("column %q is published now, and was not before", c.Name)
 	case was.Files != now.Files:
 		return reload("its rows were rewritten, and column %q is new", c.Name)
+	case c.Missing != nil && !utf8.ValidString(*c.Missing): // of a database in SQL_ASCII; shapes are kept as JSON
+		return reload("what older rows have in the new column %q is not in UTF-8", c.Name)
 	case c.HasDefault && c.Missing == nil && now.Partitioned:
 		return reload("the catalogue does not say what rows of its partitions have in the new column %q", c.Name)
 	}

@@ -19,7 +19,7 @@ const (
 // was is a table with a key, two columns and one that was dropped.
 func was() cdc.Table {
 	return cdc.Table{
-		OID: 1, Schema: "public", Name: "t", Key: []string{"id"}, ReplicaIdentity: cdc.IdentityDefault, Attributes: 4, Entries: map[uint32]string{1: "5.6"}, Files: "100",
+		OID: 1, Schema: "public", Name: "t", Key: []string{"id"}, ReplicaIdentity: cdc.IdentityDefault, Attributes: 4, Entries: map[uint32]string{1: "5.6"}, Files: "100", Toast: 50,
 		Columns: []cdc.Column{
 			{Name: "id", Number: 1, TypeOID: int4, TypeMod: -1, NotNull: true, Version: "9"},
 			{Name: "a", Number: 2, TypeOID: int4, TypeMod: -1, NotNull: true, Version: "9"},
@@ -68,6 +68,9 @@ func rename(from, to string) func(*cdc.Table) {
 
 func rewritten(t *cdc.Table) { t.Files = "101" }
 
+// by ALTER TABLE
+func toasted(t *cdc.Table) { t.Toast = 51 }
+
 func TestCompare(t *testing.T) {
 	nullable := alter("a", func(c *cdc.Column) { c.NotNull = false })
 	wider := alter("a", func(c *cdc.Column) { c.TypeOID = int8 })
@@ -79,6 +82,9 @@ func TestCompare(t *testing.T) {
 	}{
 		{"nothing", was(), None, ""},
 		{"vacuum full, truncate", with(rewritten), None, ""},
+		{"set unlogged, set logged", with(rewritten, toasted), 0, "unlogged"},
+		{"set unlogged, set logged, and a new column that needs no rewriting", with(rewritten, toasted, drop("b")), 0, "unlogged"},
+		{"another TOAST table for the same files", with(toasted), None, ""},
 		{"a column that came and went", with(add(column("c", 5, int4)), drop("c")), None, ""},
 		{"set not null", with(alter("b", func(c *cdc.Column) { c.NotNull = true })), None, ""},
 		{"drop not null", with(nullable), Relax, ""},

@@ -24,22 +24,28 @@ const (
 )
 
 // Watch asks the server from time to time whether it is there, beside the statements under way, which may take as long as
-// they need. It returns nil when ctx ends, ErrSilent when there was no answer; that there is no connection is for the
-// statements to find out.
+// they need. It returns nil when ctx ends, ErrSilent when there was no answer for too long: on a connection that is open, or
+// to the greeting on a new one, which gives up sooner than that. That all connections are taken says nothing.
 func (c *Conn) Watch(ctx context.Context) error {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
+	asked := time.Time{} // when the first question was asked of those that have no answer
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
+		if asked.IsZero() {
+			asked = time.Now()
+		}
 		bounded, cancel := context.WithTimeout(ctx, silence)
 		err := c.driver.Ping(bounded)
-		late := err != nil && bounded.Err() != nil && ctx.Err() == nil
 		cancel()
-		if late {
+		if err == nil || errors.Is(err, clickhouse.ErrAcquireConnTimeout) {
+			asked = time.Time{}
+		}
+		if !asked.IsZero() && time.Since(asked) >= silence && ctx.Err() == nil {
 			return fmt.Errorf("%w: no answer within %v", ErrSilent, silence)
 		}
 	}
