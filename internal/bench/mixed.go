@@ -26,13 +26,20 @@ func mixed(ctx context.Context, r *run) error {
 	if err := b.runBridge(ctx, "{aggregates}", text("aggregates.yaml")); err != nil {
 		return err
 	}
-	for i, rate := range []int{50, 300} {
-		if err := b.mix(ctx, rate, rows, firstProbe+int64(i)<<20); err != nil {
-			return fmt.Errorf("%d queries/s: %w", rate, err)
+	for i, l := range queryLoads {
+		if err := b.mix(ctx, l.rate, max(r.wait(l.length), 2*time.Second), rows, firstProbe+int64(i)<<20); err != nil {
+			return fmt.Errorf("%d queries/s: %w", l.rate, err)
 		}
 	}
 	return nil
 }
+
+// queryLoads are the rates of queries, and how long each is kept up: where it is more than the machine answers, those that wait grow
+// with every second, and the figures with them.
+var queryLoads = []struct {
+	rate   int // queries/s
+	length time.Duration
+}{{50, time.Minute}, {300, 10 * time.Second}}
 
 // mixQueries are a query over the aggregate's view and two over the rows' view.
 func mixQueries() []string {
@@ -40,8 +47,7 @@ func mixQueries() []string {
 	return []string{text("queries/08_aggregate_view.sql", by...), text("queries/01_narrow_range.sql", by...), text("queries/06_point_lookup.sql", by...)}
 }
 
-func (b *bed) mix(ctx context.Context, rate, rows int, first int64) error {
-	length := max(b.run.wait(time.Minute), 2*time.Second)
+func (b *bed) mix(ctx context.Context, rate int, length time.Duration, rows int, first int64) error {
 	conn, err := connect(b.target, map[string]any{"max_threads": 1})
 	if err != nil {
 		return err

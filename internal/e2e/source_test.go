@@ -101,7 +101,6 @@ func TestSourceLostWhileRunning(t *testing.T) {
 				}
 				return nil
 			})
-			r.PG.Reset() // its connections may have died with the server
 			r.refuses(t, outcome{code: p.Terminate(), stderr: r.Log()}, c.want)
 		})
 	}
@@ -124,6 +123,7 @@ func dropSlot(r *auditRig) {
 func (r *auditRig) refuses(t *testing.T, ended outcome, want []string) {
 	t.Helper()
 	ended.fails(t, 1, want)
+	r.PG.Reset() // its connections may have died with the server
 	if usable := r.usableSlot(t); usable && slices.Contains(want, "slot") || usable && slices.Contains(want, "invalidated") {
 		t.Error("there is another slot")
 	}
