@@ -185,16 +185,6 @@ func (a *Aggregate) Read() string {
 		func(m Measure, alias string) string { return Ident(m.Name) + " AS " + alias })
 }
 
-// Guarded selects no keys and states, once the guard is evaluated. That is where states are merged, not beside it: a LIMIT ends a
-// query when it has enough groups, but each of them needs all that is merged.
-func (a *Aggregate) Guarded() string {
-	return a.list(
-		func(k Key, alias string) string { return guardedDefault(ownPrefix, k.Type) + " AS " + alias },
-		func(m Measure, alias string) string {
-			return guardedDefault(ownPrefix, Type{Name: m.State}) + " AS " + alias
-		})
-}
-
 // Merge selects the keys and the states of what Read selected.
 func (a *Aggregate) Merge() string {
 	return a.list(

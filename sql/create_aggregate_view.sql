@@ -30,27 +30,25 @@ FROM
     GROUP BY {{.KeyAliases}}
 {{- end}}
 {{- end}}
-    UNION ALL
-    SELECT {{.Guarded}}
-    FROM
-    (
-        SELECT throwIf(sum(n) != {{aggregate}}.rows, {{literal .Outlived}}) AS `_outlived`
-        FROM
-        (
-            SELECT count() AS n FROM {{.Historic}} WHERE `_chunk` IN {{aggregate}}.historic
-            UNION ALL
-            SELECT count() AS n FROM {{.RT}} WHERE `_chunk` IN arrayConcat({{state}}.rt, {{state}}.late)
-{{- if not .Table.Keyless}}
-            UNION ALL
-            SELECT count() AS n FROM {{.Table.Historic}} WHERE notEmpty({{state}}.dirty) AND `_chunk` IN {{state}}.dirty
-            UNION ALL
-            SELECT count() AS n FROM {{.Table.Masks}} WHERE notEmpty({{state}}.masks) AND `_chunk` IN {{state}}.masks
-{{- end}}
-        )
-    )
-    WHERE `_outlived` = 1
 )
 {{- if .Keys}}
 GROUP BY {{.KeyAliases}}
 {{- end}}
+{{- /* A set is made before what it filters: the guard throws before the first group, and a LIMIT cannot end the query sooner. */}}
+HAVING 1 NOT IN
+(
+    SELECT throwIf(sum(n) != {{aggregate}}.rows, {{literal .Outlived}})
+    FROM
+    (
+        SELECT count() AS n FROM {{.Historic}} WHERE `_chunk` IN {{aggregate}}.historic
+        UNION ALL
+        SELECT count() AS n FROM {{.RT}} WHERE `_chunk` IN arrayConcat({{state}}.rt, {{state}}.late)
+{{- if not .Table.Keyless}}
+        UNION ALL
+        SELECT count() AS n FROM {{.Table.Historic}} WHERE notEmpty({{state}}.dirty) AND `_chunk` IN {{state}}.dirty
+        UNION ALL
+        SELECT count() AS n FROM {{.Table.Masks}} WHERE notEmpty({{state}}.masks) AND `_chunk` IN {{state}}.masks
+{{- end}}
+    )
+)
 COMMENT {{literal .Comment}}

@@ -52,21 +52,18 @@ FROM
     UNION ALL
     SELECT `minute` AS `_key_0`, `price` AS `_key_1`, `p90` AS `_state_0`, `n\x60` AS `_state_1` FROM `shop_tidemark`.`by_minute_rt`
     WHERE indexHint(`_chunk` IN arrayConcat((`_mark`.5)['keyless'].rt, (`_mark`.5)['keyless'].late))
-    UNION ALL
-    SELECT [defaultValueOfTypeName('DateTime(\'UTC\')')][1 + `_outlived`] AS `_key_0`, [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `_key_1`, [defaultValueOfTypeName('AggregateFunction(quantileExact(0.9), Decimal(12, 2))')][1 + `_outlived`] AS `_state_0`, [defaultValueOfTypeName('UInt64')][1 + `_outlived`] AS `_state_1`
-    FROM
-    (
-        SELECT throwIf(sum(n) != (`_mark`.6)['by_minute'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
-        FROM
-        (
-            SELECT count() AS n FROM `shop_tidemark`.`by_minute_historic` WHERE `_chunk` IN (`_mark`.6)['by_minute'].historic
-            UNION ALL
-            SELECT count() AS n FROM `shop_tidemark`.`by_minute_rt` WHERE `_chunk` IN arrayConcat((`_mark`.5)['keyless'].rt, (`_mark`.5)['keyless'].late)
-        )
-    )
-    WHERE `_outlived` = 1
 )
 GROUP BY `_key_0`, `_key_1`
+HAVING 1 NOT IN
+(
+    SELECT throwIf(sum(n) != (`_mark`.6)['by_minute'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age')
+    FROM
+    (
+        SELECT count() AS n FROM `shop_tidemark`.`by_minute_historic` WHERE `_chunk` IN (`_mark`.6)['by_minute'].historic
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`by_minute_rt` WHERE `_chunk` IN arrayConcat((`_mark`.5)['keyless'].rt, (`_mark`.5)['keyless'].late)
+    )
+)
 COMMENT 'tidemark: aggregate by_minute of public.keyless';
 
 -- insert_states
@@ -161,19 +158,16 @@ FROM
     UNION ALL
     SELECT `n\x60` AS `_state_0` FROM `shop_tidemark`.`in\x60all\x27_rt`
     WHERE indexHint(`_chunk` IN arrayConcat((`_mark`.5)['keyless'].rt, (`_mark`.5)['keyless'].late))
-    UNION ALL
-    SELECT [defaultValueOfTypeName('UInt64')][1 + `_outlived`] AS `_state_0`
+)
+HAVING 1 NOT IN
+(
+    SELECT throwIf(sum(n) != (`_mark`.6)['in`all\''].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age')
     FROM
     (
-        SELECT throwIf(sum(n) != (`_mark`.6)['in`all\''].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
-        FROM
-        (
-            SELECT count() AS n FROM `shop_tidemark`.`in\x60all\x27_historic` WHERE `_chunk` IN (`_mark`.6)['in`all\''].historic
-            UNION ALL
-            SELECT count() AS n FROM `shop_tidemark`.`in\x60all\x27_rt` WHERE `_chunk` IN arrayConcat((`_mark`.5)['keyless'].rt, (`_mark`.5)['keyless'].late)
-        )
+        SELECT count() AS n FROM `shop_tidemark`.`in\x60all\x27_historic` WHERE `_chunk` IN (`_mark`.6)['in`all\''].historic
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`in\x60all\x27_rt` WHERE `_chunk` IN arrayConcat((`_mark`.5)['keyless'].rt, (`_mark`.5)['keyless'].late)
     )
-    WHERE `_outlived` = 1
 )
 COMMENT 'tidemark: aggregate in`all\' of public.keyless';
 

@@ -58,25 +58,22 @@ WHERE notEmpty((`_mark`.5)['stores'].dirty) AND indexHint(`_chunk` IN (`_mark`.5
         AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN (`_mark`.5)['stores'].masks)
         AND (price != 'x')
     GROUP BY `_key_0`, `_key_1`
-    UNION ALL
-    SELECT [defaultValueOfTypeName('DateTime(\'UTC\')')][1 + `_outlived`] AS `_key_0`, [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `_key_1`, [defaultValueOfTypeName('AggregateFunction(quantileExact(0.9), Decimal(12, 2))')][1 + `_outlived`] AS `_state_0`, [defaultValueOfTypeName('UInt64')][1 + `_outlived`] AS `_state_1`
-    FROM
-    (
-        SELECT throwIf(sum(n) != (`_mark`.6)['by_minute'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
-        FROM
-        (
-            SELECT count() AS n FROM `shop_tidemark`.`by_minute_historic` WHERE `_chunk` IN (`_mark`.6)['by_minute'].historic
-            UNION ALL
-            SELECT count() AS n FROM `shop_tidemark`.`by_minute_rt` WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].rt, (`_mark`.5)['stores'].late)
-            UNION ALL
-            SELECT count() AS n FROM `shop_tidemark`.`stores_historic` WHERE notEmpty((`_mark`.5)['stores'].dirty) AND `_chunk` IN (`_mark`.5)['stores'].dirty
-            UNION ALL
-            SELECT count() AS n FROM `shop_tidemark`.`stores_masks` WHERE notEmpty((`_mark`.5)['stores'].masks) AND `_chunk` IN (`_mark`.5)['stores'].masks
-        )
-    )
-    WHERE `_outlived` = 1
 )
 GROUP BY `_key_0`, `_key_1`
+HAVING 1 NOT IN
+(
+    SELECT throwIf(sum(n) != (`_mark`.6)['by_minute'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age')
+    FROM
+    (
+        SELECT count() AS n FROM `shop_tidemark`.`by_minute_historic` WHERE `_chunk` IN (`_mark`.6)['by_minute'].historic
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`by_minute_rt` WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].rt, (`_mark`.5)['stores'].late)
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`stores_historic` WHERE notEmpty((`_mark`.5)['stores'].dirty) AND `_chunk` IN (`_mark`.5)['stores'].dirty
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`stores_masks` WHERE notEmpty((`_mark`.5)['stores'].masks) AND `_chunk` IN (`_mark`.5)['stores'].masks
+    )
+)
 COMMENT 'tidemark: aggregate by_minute of we`ird.stores';
 
 -- insert_states
@@ -175,23 +172,20 @@ FROM
     SELECT count() AS `_state_0` FROM `shop_tidemark`.`stores_historic`
 WHERE notEmpty((`_mark`.5)['stores'].dirty) AND indexHint(`_chunk` IN (`_mark`.5)['stores'].dirty)
         AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN (`_mark`.5)['stores'].masks)
-    UNION ALL
-    SELECT [defaultValueOfTypeName('UInt64')][1 + `_outlived`] AS `_state_0`
+)
+HAVING 1 NOT IN
+(
+    SELECT throwIf(sum(n) != (`_mark`.6)['in`all\''].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age')
     FROM
     (
-        SELECT throwIf(sum(n) != (`_mark`.6)['in`all\''].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
-        FROM
-        (
-            SELECT count() AS n FROM `shop_tidemark`.`in\x60all\x27_historic` WHERE `_chunk` IN (`_mark`.6)['in`all\''].historic
-            UNION ALL
-            SELECT count() AS n FROM `shop_tidemark`.`in\x60all\x27_rt` WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].rt, (`_mark`.5)['stores'].late)
-            UNION ALL
-            SELECT count() AS n FROM `shop_tidemark`.`stores_historic` WHERE notEmpty((`_mark`.5)['stores'].dirty) AND `_chunk` IN (`_mark`.5)['stores'].dirty
-            UNION ALL
-            SELECT count() AS n FROM `shop_tidemark`.`stores_masks` WHERE notEmpty((`_mark`.5)['stores'].masks) AND `_chunk` IN (`_mark`.5)['stores'].masks
-        )
+        SELECT count() AS n FROM `shop_tidemark`.`in\x60all\x27_historic` WHERE `_chunk` IN (`_mark`.6)['in`all\''].historic
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`in\x60all\x27_rt` WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].rt, (`_mark`.5)['stores'].late)
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`stores_historic` WHERE notEmpty((`_mark`.5)['stores'].dirty) AND `_chunk` IN (`_mark`.5)['stores'].dirty
+        UNION ALL
+        SELECT count() AS n FROM `shop_tidemark`.`stores_masks` WHERE notEmpty((`_mark`.5)['stores'].masks) AND `_chunk` IN (`_mark`.5)['stores'].masks
     )
-    WHERE `_outlived` = 1
 )
 COMMENT 'tidemark: aggregate in`all\' of we`ird.stores';
 
