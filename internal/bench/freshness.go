@@ -9,16 +9,32 @@ import (
 )
 
 // pressure is what else goes on while freshness is measured.
-type pressure struct{ rate, threads int }
+type pressure struct {
+	changes
+	threads int
+}
 
 func (p pressure) String() string {
 	if p.threads == 0 {
-		return fmt.Sprintf("%d changes/s", p.rate)
+		return p.changes.String()
 	}
-	return fmt.Sprintf("%d changes/s, %d query threads", p.rate, p.threads)
+	return fmt.Sprintf("%s, %d query threads", p.changes, p.threads)
 }
 
-var pressures = []pressure{{1000, 0}, {10_000, 0}, {30_000, 0}, {1000, 8}, {10_000, 8}, {30_000, 8}}
+var (
+	asGoal       = changes{rate: 10_000}
+	asGoalRecent = changes{rate: 10_000, recent: true}
+	pressures    = []pressure{
+		{changes{rate: 1000}, 0},
+		{asGoalRecent, 0},
+		{asGoal, 0},
+		{changes{rate: 30_000}, 0},
+		{changes{rate: 1000}, 8},
+		{asGoalRecent, 8},
+		{asGoal, 8},
+		{changes{rate: 30_000}, 8},
+	}
+)
 
 // freshness measures commit → visible with 1M RT rows, first of the bridge and then, alone, of the peer.
 func freshness(ctx context.Context, r *run) error {
@@ -78,9 +94,9 @@ type fresh struct {
 
 func (b *bed) underPressure(ctx context.Context, conn driver.Conn, table string, rows int, first int64) (out []fresh, err error) {
 	for _, p := range pressures {
-		prober, changes := newProber(b, conn, table, first), 0
+		prober, made := newProber(b, conn, table, first), 0
 		load := []func(context.Context) error{func(ctx context.Context) (err error) {
-			changes, err = b.load(ctx, p.rate, rows)
+			made, err = b.load(ctx, p.changes, rows)
 			return err
 		}}
 		if p.threads > 0 {
@@ -91,7 +107,7 @@ func (b *bed) underPressure(ctx context.Context, conn driver.Conn, table string,
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p, err)
 		}
-		out = append(out, fresh{latencies, float64(changes) / time.Since(began).Seconds()})
+		out = append(out, fresh{latencies, float64(made) / time.Since(began).Seconds()})
 		// The rows that were inserted meanwhile go, so that the next pressure finds the same.
 		if err := b.exec(ctx, fmt.Sprintf("DELETE FROM sales WHERE id >= %d", firstLoaded)); err != nil {
 			return nil, err
@@ -103,7 +119,7 @@ func (b *bed) underPressure(ctx context.Context, conn driver.Conn, table string,
 
 func (b *bed) addFreshness(p pressure, ours, theirs fresh) {
 	goals := map[float64]*Goal{}
-	if p == (pressure{10_000, 0}) {
+	if p.threads == 0 && p.rate == asGoal.rate {
 		goals[.5], goals[.99] = valueAtMost(.7), valueAtMost(1.3)
 	}
 	for _, q := range []float64{.5, .99} {

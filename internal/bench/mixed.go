@@ -26,20 +26,30 @@ func mixed(ctx context.Context, r *run) error {
 	if err := b.runBridge(ctx, "{aggregates}", text("aggregates.yaml")); err != nil {
 		return err
 	}
-	for i, l := range queryLoads {
-		if err := b.mix(ctx, l.rate, max(r.wait(l.length), 2*time.Second), rows, firstProbe+int64(i)<<20); err != nil {
-			return fmt.Errorf("%d queries/s: %w", l.rate, err)
+	for i, m := range mixes {
+		if err := b.mix(ctx, m, rows, firstProbe+int64(i)<<20); err != nil {
+			return fmt.Errorf("%s: %w", m, err)
 		}
 	}
 	return nil
 }
 
-// queryLoads are the rates of queries, and how long each is kept up: where it is more than the machine answers, those that wait grow
-// with every second, and the figures with them.
-var queryLoads = []struct {
+// mix is a rate of queries beside changes, and how long it is kept up: where it is more than the machine answers, those that
+// wait grow with every second, and the figures with them.
+type mix struct {
 	rate   int // queries/s
 	length time.Duration
-}{{50, time.Minute}, {300, 10 * time.Second}}
+	changes
+}
+
+func (m mix) String() string { return fmt.Sprintf("%d queries/s, %s", m.rate, m.changes) }
+
+var mixes = []mix{
+	{20, time.Minute, changes{rate: 5000, recent: true}},
+	{50, time.Minute, changes{rate: 5000, recent: true}},
+	{300, 10 * time.Second, changes{rate: 5000, recent: true}},
+	{20, time.Minute, changes{rate: 5000}},
+}
 
 // mixQueries are a query over the aggregate's view and two over the rows' view.
 func mixQueries() []string {
@@ -47,13 +57,17 @@ func mixQueries() []string {
 	return []string{text("queries/08_aggregate_view.sql", by...), text("queries/01_narrow_range.sql", by...), text("queries/06_point_lookup.sql", by...)}
 }
 
-func (b *bed) mix(ctx context.Context, rate int, length time.Duration, rows int, first int64) error {
+func (b *bed) mix(ctx context.Context, m mix, rows int, first int64) error {
+	length := max(b.run.wait(m.length), 2*time.Second)
 	conn, err := connect(b.target, map[string]any{"max_threads": 1})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	quiet, err := paced(ctx, conn, rate, length, mixQueries()...)
+	if _, err := b.caughtUp(ctx); err != nil { // with what the last mix left
+		return err
+	}
+	quiet, err := paced(ctx, conn, m.rate, length, mixQueries()...)
 	if err != nil {
 		return err
 	}
@@ -63,10 +77,10 @@ func (b *bed) mix(ctx context.Context, rate int, length time.Duration, rows int,
 	prober := newProber(b, conn, "bench.sales", first)
 	var fresh []time.Duration
 	group.Go(func() (err error) {
-		fresh, err = prober.sample(inner, 1<<20, func(ctx context.Context) error { _, err := b.load(ctx, 5000, rows); return err })
+		fresh, err = prober.sample(inner, 1<<20, func(ctx context.Context) error { _, err := b.load(ctx, m.changes, rows); return err })
 		return err
 	})
-	busy, err := paced(inner, conn, rate, length, mixQueries()...)
+	busy, err := paced(inner, conn, m.rate, length, mixQueries()...)
 	finish()
 	if waited := group.Wait(); waited != nil { // which then is why the queries ended
 		err = waited
@@ -74,27 +88,26 @@ func (b *bed) mix(ctx context.Context, rate int, length time.Duration, rows int,
 	if err != nil {
 		return err
 	}
-	b.addMix(rate, quiet, busy, fresh)
+	b.addMix(m, quiet, busy, fresh)
 	return nil
 }
 
-func (b *bed) addMix(rate int, quiet, busy [][]time.Duration, fresh []time.Duration) {
-	name := fmt.Sprintf("%d queries/s, 5000 changes/s", rate)
+func (b *bed) addMix(m mix, quiet, busy [][]time.Duration, fresh []time.Duration) {
 	for _, q := range []float64{.5, .99} {
 		goal := (*Goal)(nil)
-		if rate == 50 && q == .99 {
+		if m.rate == 50 && q == .99 {
 			goal = valueAtMost(150)
 		}
 		b.run.add(Row{
-			Case: name, What: fmt.Sprintf("aggregate view, p%.0f", q*100), Value: millis(quantile(busy[0], q)), Unit: "ms",
+			Case: m.String(), What: fmt.Sprintf("aggregate view, p%.0f", q*100), Value: millis(quantile(busy[0], q)), Unit: "ms",
 			Against: "nothing streams", Other: millis(quantile(quiet[0], q)), Goal: goal,
 		})
 		b.run.add(Row{
-			Case: name, What: fmt.Sprintf("row view, p%.0f", q*100), Value: millis(quantile(flatten(busy[1:]), q)), Unit: "ms",
+			Case: m.String(), What: fmt.Sprintf("row view, p%.0f", q*100), Value: millis(quantile(flatten(busy[1:]), q)), Unit: "ms",
 			Against: "nothing streams", Other: millis(quantile(flatten(quiet[1:]), q)),
 		})
 		if len(fresh) > 0 {
-			b.run.add(Row{Case: name, What: fmt.Sprintf("commit to visible, p%.0f", q*100), Value: quantile(fresh, q).Seconds(), Unit: "s"})
+			b.run.add(Row{Case: m.String(), What: fmt.Sprintf("commit to visible, p%.0f", q*100), Value: quantile(fresh, q).Seconds(), Unit: "s"})
 		}
 	}
 }

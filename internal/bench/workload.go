@@ -20,33 +20,56 @@ const (
 	firstProbe  = int64(1) << 40
 )
 
-// load changes rows of RT at a rate: of each hundred changes 40 insert, 50 update and 10 delete, in transactions of up to
-// a hundred. It ends with ctx and returns how many changes it made.
-func (b *bed) load(ctx context.Context, rate, rows int) (changes int, err error) {
+// changes are made at a rate per second, to rows of RT of any age or to those of two minutes.
+type changes struct {
+	rate   int
+	recent bool
+}
+
+func (c changes) String() string {
+	if c.recent {
+		return fmt.Sprintf("%d changes/s to recent rows", c.rate)
+	}
+	return fmt.Sprintf("%d changes/s", c.rate)
+}
+
+// among are the ids that updates choose from, the first and how many, of the rows that lie in RT from the beginning.
+func (c changes) among(rows int) (first, n int) {
+	if c.recent {
+		n = rows * 2 / 25
+		return rows - n, n
+	}
+	return 0, rows
+}
+
+// load changes rows of RT: of each hundred changes 40 insert, 50 update and 10 delete, in transactions of up to a hundred. It
+// ends with ctx and returns how many changes it made.
+func (b *bed) load(ctx context.Context, c changes, rows int) (made int, err error) {
 	conn, err := pgx.Connect(ctx, b.source.DSN("postgres"))
 	if err != nil {
 		return 0, fmt.Errorf("connect: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	const inserts, updates, deletes = 40, 50, 10
-	ticker := time.NewTicker(time.Second * (inserts + updates + deletes) / time.Duration(rate))
+	first, n := c.among(rows)
+	ticker := time.NewTicker(time.Second * (inserts + updates + deletes) / time.Duration(c.rate))
 	defer ticker.Stop()
 	for ; ; b.nextSale += inserts { // no id is used twice: what is cancelled may have been committed
 		select {
 		case <-ctx.Done():
-			return changes, nil
+			return made, nil
 		case <-ticker.C:
 		}
 		batch := &pgx.Batch{}
 		batch.Queue("BEGIN")
 		batch.Queue(fmt.Sprintf("CALL fill(%d, %d, now() - interval '1 s', now())", firstLoaded+b.nextSale, inserts))
-		batch.Queue("UPDATE sales SET status = 'paid', qty = qty + 1 WHERE id IN (SELECT (random() * $1)::bigint FROM generate_series(1, $2))", rows, updates)
+		batch.Queue("UPDATE sales SET status = 'paid', qty = qty + 1 WHERE id IN (SELECT $1 + (random() * $2)::bigint FROM generate_series(1, $3))", first, n, updates)
 		batch.Queue("DELETE FROM sales WHERE id IN (SELECT $1::bigint - (random() * $2)::bigint FROM generate_series(1, $3))", firstLoaded+b.nextSale, 1000, deletes)
 		batch.Queue("COMMIT")
 		if err := conn.SendBatch(ctx, batch).Close(); err != nil && ctx.Err() == nil {
-			return changes, fmt.Errorf("change rows: %w", err)
+			return made, fmt.Errorf("change rows: %w", err)
 		}
-		changes += inserts + updates + deletes
+		made += inserts + updates + deletes
 	}
 }
 

@@ -94,9 +94,13 @@ var errNotLive = errors.New("no state to work on")
 
 // failJobs answers those who wait when the session ends. After an end that is nothing wrong they may ask the next one.
 func (s *session) failJobs(end error) {
-	why := errInterrupted
-	if errors.Is(end, errRenewed) {
-		why = errRenewed
+	why := end
+	if !errors.Is(end, errRenewed) {
+		what := "the bridge was stopped before this was done"
+		if end != nil {
+			what = "the bridge was interrupted before this was done: " + end.Error()
+		}
+		why = &fault.Error{What: what, Try: "ask for it again; tidemark status tells when the bridge is at work", Err: errInterrupted}
 	}
 	for _, r := range s.resyncs {
 		if r.reply != nil {
