@@ -29,6 +29,7 @@ func TestBigTransactions(t *testing.T) {
 // TestSpilledTransactions does the same with hardly any memory for PostgreSQL to decode in: it keeps transactions on disk, each
 // subtransaction apart, and leaves out those that were rolled back when it reads them again.
 func TestSpilledTransactions(t *testing.T) {
+	t.Parallel()
 	bigTransactions(t, spilledRows, "64kB")
 }
 

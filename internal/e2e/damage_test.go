@@ -61,6 +61,7 @@ var damages = []struct {
 // TestDamage damages what settled in each way, has verify find and name it, and a load from the source repair it, while
 // other rows change.
 func TestDamage(t *testing.T) {
+	t.Parallel()
 	r := rig.New(t, servers, damageTables...)
 	b := r.Run(r.ConfigFile(fmt.Sprintf(damageConfig, "@every 1h")), bridge.Options{})
 	r.WaitLSN(4)
@@ -124,6 +125,7 @@ func must(t testing.TB, err error) {
 
 // TestScheduledVerifyRepairs lets the schedule find and repair a damage, and keep when each part was proven.
 func TestScheduledVerifyRepairs(t *testing.T) {
+	t.Parallel()
 	r := rig.New(t, servers, damageTables...)
 	r.Run(r.ConfigFile(fmt.Sprintf(damageConfig, "@every 1s")), bridge.Options{})
 	r.WaitLSN(4)

@@ -20,6 +20,7 @@ var encodingCases = []struct{ encoding, as, text string }{
 // TestEncodings loads, follows, alters and reads again tables with texts in other encodings: in values, in keys, in TOAST, in
 // labels of enums and in defaults of rows from before a column.
 func TestEncodings(t *testing.T) {
+	t.Parallel()
 	for _, c := range encodingCases {
 		t.Run(c.encoding, func(t *testing.T) {
 			in := func(statement string) string { return strings.ReplaceAll(statement, "{x}", c.text) }

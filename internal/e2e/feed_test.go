@@ -83,6 +83,7 @@ func (f *follower) follow() {
 // TestChangeFeed follows a table by its feed alone through changes of every kind, loads and crashes: at each read the copy is
 // the view. What was written under an epoch that no mark of its term has does not count.
 func TestChangeFeed(t *testing.T) {
+	t.Parallel()
 	r := rig.New(t, servers, "CREATE TABLE items (id int PRIMARY KEY, note text, big text)", "ALTER TABLE items ALTER big SET STORAGE EXTERNAL",
 		"INSERT INTO items SELECT g, 'n' || g, repeat(md5(g::text), 100) FROM generate_series(1, 100) g", "CREATE PUBLICATION tidemark FOR TABLE items")
 	file := r.ConfigFile("tick: 100ms\ntables: {public.items: {change_feed: 7d}}")

@@ -35,6 +35,7 @@ tables: {public.sales: {date_column: at}}
 // TestLoadResumes stops a bridge in the middle of a first snapshot that takes several pieces and barriers, while the table
 // changes: the next bridge goes on with the next piece, and the table is right.
 func TestLoadResumes(t *testing.T) {
+	t.Parallel()
 	for name, note := range map[string]string{
 		"short rows": "'note ' || g",
 		"TOAST":      "CASE WHEN g % 50 = 0 THEN repeat(md5(g::text), 80) ELSE 'note ' || g END",

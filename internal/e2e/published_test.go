@@ -12,6 +12,7 @@ import (
 // tables that inherit; and truncates what refers to each other. First load, stream, verify and a load of a live table see the
 // same part.
 func TestPublishedParts(t *testing.T) {
+	t.Parallel()
 	r := rig.New(t, servers,
 		"CREATE TABLE listed (id int PRIMARY KEY, a int, secret text)",
 		"CREATE TABLE filtered (id int PRIMARY KEY, a int)", "ALTER TABLE filtered REPLICA IDENTITY FULL",

@@ -50,6 +50,7 @@ var keptDeeds = deeds(200,
 // TestKeepOlderThan deletes rows of every age while readers look, truncates, folds, loads again and compares: rows that are
 // old stay, rows that are not go, and what changes in the source changes in the view.
 func TestKeepOlderThan(t *testing.T) {
+	t.Parallel()
 	recount := fmt.Sprintf(`CREATE FUNCTION recount() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 		INSERT INTO audit SELECT 'kept', 0, count(*), coalesce(sum(%s), 0) FROM shadow ON CONFLICT (name, session) DO UPDATE SET n = excluded.n, h = excluded.h;
 		RETURN NULL; END $$`, kept.postgresWeight())
@@ -147,6 +148,7 @@ func (r *auditRig) keptAreExtra() {
 // TestRetain gives a table an end: all partitions that are too old go in one mark, and stay away, whatever the source does to
 // their rows; loads and comparisons know.
 func TestRetain(t *testing.T) {
+	t.Parallel()
 	r := rig.New(t, servers, "CREATE TABLE aged (id int PRIMARY KEY, d timestamptz, v bigint, note text)", "ALTER TABLE aged ALTER note SET STORAGE EXTERNAL",
 		"INSERT INTO aged SELECT g, CASE WHEN g > 20 THEN now() - g * interval '3 min' END, g, repeat(md5(g::text), 100) FROM generate_series(1, 900) g",
 		"CREATE PUBLICATION tidemark FOR TABLE aged")

@@ -14,6 +14,7 @@ var rewrites = []string{"VACUUM FULL {t}", "CLUSTER {t} USING {t}_pkey", "REINDE
 // TestRewritesOfTheSameRows has PostgreSQL write tables anew while they are written to and read, and while the bridge is away:
 // no row of WAL tells of it, every read is right, and what was settled stays where it was.
 func TestRewritesOfTheSameRows(t *testing.T) {
+	t.Parallel()
 	r := newAuditRig(t, lateTables("history", "docs", "stock")...)
 	file := r.config("tick: 100ms\nschedule: {resync: \"\"}")
 	p := r.Spawn(file)
@@ -58,6 +59,7 @@ func unloggedRig(t *testing.T) (r *rig.Rig, file string) {
 // TestUnlogged makes published tables unlogged, of whose changes PostgreSQL then writes no WAL: their views throw, the others
 // go on, and check says why. When they are logged again they are loaded.
 func TestUnlogged(t *testing.T) {
+	t.Parallel()
 	r, file := unloggedRig(t)
 	b := r.Run(file, bridge.Options{CheckInvariants: true})
 	r.WaitLSN(3)
@@ -75,6 +77,7 @@ func TestUnlogged(t *testing.T) {
 // TestUnloggedUnseen does so within one transaction, and while the bridge is away: the catalogue shows that ALTER TABLE rewrote
 // the table, by its TOAST table. (One without texts tells nothing.)
 func TestUnloggedUnseen(t *testing.T) {
+	t.Parallel()
 	r, file := unloggedRig(t)
 	b := r.Run(file, bridge.Options{CheckInvariants: true})
 	r.WaitLSN(3)
@@ -89,6 +92,7 @@ func TestUnloggedUnseen(t *testing.T) {
 
 // TestUnloggedPartition has one partition be unlogged: the table is refused, as the stream would leave that partition out.
 func TestUnloggedPartition(t *testing.T) {
+	t.Parallel()
 	r := rig.New(t, servers, "CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id)",
 		"CREATE TABLE low PARTITION OF parts FOR VALUES FROM (0) TO (100)", "CREATE UNLOGGED TABLE high PARTITION OF parts FOR VALUES FROM (100) TO (200)",
 		"CREATE PUBLICATION tidemark FOR TABLE parts WITH (publish_via_partition_root = true)")

@@ -145,6 +145,7 @@ func (r *auditRig) usableSlot(t *testing.T) (usable bool) {
 // publication and slot. Nothing may be done to either side; with the first cluster the bridge goes on, and with the other after
 // the commands of the remedy.
 func TestAnotherCluster(t *testing.T) {
+	t.Parallel()
 	s := ownServers(t)
 	r := newAuditRigOn(t, s, lateTables("stock")...)
 	r.file = r.config("tick: 100ms")

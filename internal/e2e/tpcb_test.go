@@ -117,7 +117,7 @@ func duration(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("TIDEMARK_E2E_SECONDS")
 	if text == "" {
-		return 8
+		return 6
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
