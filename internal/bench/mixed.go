@@ -46,9 +46,9 @@ func (m mix) String() string { return fmt.Sprintf("%d queries/s, %s", m.rate, m.
 
 var mixes = []mix{
 	{20, time.Minute, changes{rate: 5000, recent: true}},
+	{20, time.Minute, changes{rate: 5000}},
 	{50, time.Minute, changes{rate: 5000, recent: true}},
 	{300, 10 * time.Second, changes{rate: 5000, recent: true}},
-	{20, time.Minute, changes{rate: 5000}},
 }
 
 // mixQueries are a query over the aggregate's view and two over the rows' view.
