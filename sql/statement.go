@@ -86,12 +86,10 @@ func functions(prefix string) template.FuncMap {
 		"columns":       func(cols []Column) string { return mapJoin(cols, func(c Column) string { return Ident(c.Name) }) },
 		"shown":         func(cols []Column) string { return mapJoin(cols, shownColumn) },
 		"defaults":      func(cols []Column) string { return mapJoin(cols, typedDefault) },
-		"guarded": func(cols []Column) string {
-			return mapJoin(cols, func(c Column) string { return guardedDefault(prefix, c.Type) + " AS " + Ident(c.Shown()) })
-		},
-		"prefixed": prefixedColumns,
-		"hidden":   hiddenKey,
-		"source":   func(i int) string { return Ident(sourceName(prefix, i)) },
+		"guarded":       func(cols []Column) string { return mapJoin(cols, guardedDefault(prefix)) },
+		"prefixed":      prefixedColumns,
+		"hidden":        hiddenKey,
+		"source":        func(i int) string { return Ident(sourceName(prefix, i)) },
 		"sources": func(key []string) string {
 			out := make([]string, len(key))
 			for i := range key {
@@ -165,8 +163,10 @@ func typedDefault(c Column) string {
 }
 
 // guardedDefault depends on the guard: whatever a query filters by in the last branch, the guard has to be evaluated.
-func guardedDefault(prefix string, t Type) string {
-	return "[defaultValueOfTypeName(" + Literal(t.Name) + ")][1 + " + Ident(prefix+"outlived") + "]"
+func guardedDefault(prefix string) func(Column) string {
+	return func(c Column) string {
+		return "[defaultValueOfTypeName(" + Literal(c.Type.Name) + ")][1 + " + Ident(prefix+"outlived") + "] AS " + Ident(c.Shown())
+	}
 }
 
 func prefixedColumns(alias string, cols []Column) string {

@@ -11,7 +11,7 @@ import (
 )
 
 // kills is how often TestKill kills the bridge.
-const kills = 4
+const kills = 6
 
 // killWithin is the longest life of a bridge: from the midst of its start to the midst of its work.
 const killWithin = 2 * time.Second

@@ -117,7 +117,7 @@ func duration(t *testing.T) int {
 	t.Helper()
 	text := os.Getenv("TIDEMARK_E2E_SECONDS")
 	if text == "" {
-		return 6
+		return 8
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
