@@ -131,14 +131,14 @@ func (a *Archive) Build(ctx context.Context, f *Fold, since splitdate.Since) err
 	slices.Sort(periods)
 	chunks := make([]splitdate.Chunk, len(periods))
 	for i := range periods {
-		chunks[i] = a.numbers()
+		chunks[i] = a.numbers().Settled()
 	}
 	params["periods"], params["to"] = signed(periods), warehouse.Array(chunks)
 	f.Join(chunks, nil) // from here on they may be there
 	if err := a.db.Exec(ctx, fold, params); err != nil {
 		return err
 	}
-	metas, err := splitdate.CountChunks(ctx, a.db, a.table, sql.Historic, chunks)
+	metas, err := splitdate.CountChunks(ctx, a.db, a.table, chunks)
 	f.Join(chunks, metas)
 	maps.DeleteFunc(f.built, func(_ splitdate.Chunk, meta splitdate.Meta) bool { return meta.Rows == 0 })
 	return err

@@ -25,7 +25,7 @@ func (a *Archive) Roll(ctx context.Context, state splitdate.Table, split, far sp
 	params := func(from []splitdate.Chunk, to splitdate.Chunk) warehouse.Params {
 		return warehouse.Params{"to": warehouse.U64(to), "from": warehouse.Array(from), "split": warehouse.I64(split)}
 	}
-	settled := a.numbers()
+	settled := a.numbers().Settled()
 	if err := a.db.Exec(ctx, a.table.Roll(), params(leaving, settled)); err != nil {
 		return d, err
 	}
@@ -35,7 +35,7 @@ func (a *Archive) Roll(ctx context.Context, state splitdate.Table, split, far sp
 	}
 	d.DropRT = leaving
 	if rows > 0 {
-		if err := a.written(ctx, sql.Historic, &d, &d.AddHistoric, settled); err != nil {
+		if err := a.written(ctx, &d, &d.AddHistoric, settled); err != nil {
 			return d, err
 		}
 	}
@@ -46,7 +46,7 @@ func (a *Archive) Roll(ctx context.Context, state splitdate.Table, split, far sp
 		if err := a.db.Exec(ctx, a.table.Keep(), p); err != nil {
 			return d, err
 		}
-		if err := a.written(ctx, sql.RT, &d, &d.AddRT, kept, apart); err != nil {
+		if err := a.written(ctx, &d, &d.AddRT, kept, apart); err != nil {
 			return d, err
 		}
 	}
@@ -96,8 +96,8 @@ func (a *Archive) compare(ctx context.Context, from []splitdate.Chunk, to splitd
 }
 
 // written adds to a delta those of the chunks that have rows.
-func (a *Archive) written(ctx context.Context, r sql.Region, d *splitdate.Delta, add *[]splitdate.Chunk, chunks ...splitdate.Chunk) error {
-	metas, err := splitdate.CountChunks(ctx, a.db, a.table, r, chunks)
+func (a *Archive) written(ctx context.Context, d *splitdate.Delta, add *[]splitdate.Chunk, chunks ...splitdate.Chunk) error {
+	metas, err := splitdate.CountChunks(ctx, a.db, a.table, chunks)
 	if err != nil {
 		return err
 	}

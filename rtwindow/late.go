@@ -6,7 +6,6 @@ import (
 
 	"github.com/tidemark-db/tidemark/internal/warehouse"
 	"github.com/tidemark-db/tidemark/splitdate"
-	"github.com/tidemark-db/tidemark/sql"
 )
 
 // Release takes the rows of frozen LATE chunks, which a fold has put into HISTORIC, out of LATE. A frozen chunk that is
@@ -36,7 +35,7 @@ func (w *Window) Release(ctx context.Context, state splitdate.Table, frozen, jou
 	if err != nil {
 		return err
 	}
-	metas, err := splitdate.CountChunks(ctx, w.db, w.table, sql.Late, []splitdate.Chunk{to})
+	metas, err := splitdate.CountChunks(ctx, w.db, w.table, []splitdate.Chunk{to})
 	if err != nil {
 		return err
 	}
@@ -52,13 +51,12 @@ func (w *Window) Release(ctx context.Context, state splitdate.Table, frozen, jou
 // that did not in their place.
 func (w *Window) Replace(ctx context.Context, state splitdate.Table, loaded []splitdate.Chunk, r splitdate.Range, since splitdate.Since, d *splitdate.Delta) error {
 	for _, side := range []struct {
-		region    sql.Region
 		chunks    []splitdate.Chunk
 		loaded    []splitdate.Chunk
 		add, drop *[]splitdate.Chunk
 	}{
-		{sql.RT, state.RT, loaded, &d.AddRT, &d.DropRT},
-		{sql.Late, state.Late, nil, &d.AddLate, &d.DropLate},
+		{state.RT, loaded, &d.AddRT, &d.DropRT},
+		{state.Late, nil, &d.AddLate, &d.DropLate},
 	} {
 		touched := slices.DeleteFunc(slices.Clone(side.chunks), func(c splitdate.Chunk) bool {
 			return !state.Mirrored && !r.Overlaps(state.Chunks[c])
@@ -70,10 +68,10 @@ func (w *Window) Replace(ctx context.Context, state splitdate.Table, loaded []sp
 		params := r.Params(since)
 		params["loaded_historic"] = warehouse.Array(since.Loaded)
 		params["to"], params["from"], params["loaded"] = warehouse.U64(to), warehouse.Array(touched), warehouse.Array(side.loaded)
-		if err := w.db.Exec(ctx, w.table.Replace(side.region), params); err != nil {
+		if err := w.db.Exec(ctx, w.table.Replace(), params); err != nil {
 			return err
 		}
-		metas, err := splitdate.CountChunks(ctx, w.db, w.table, side.region, []splitdate.Chunk{to})
+		metas, err := splitdate.CountChunks(ctx, w.db, w.table, []splitdate.Chunk{to})
 		if err != nil {
 			return err
 		}

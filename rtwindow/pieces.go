@@ -176,7 +176,7 @@ func earlier(pieces []Piece, than Piece) (chunks []splitdate.Chunk) {
 func (w *Window) resolve(ctx context.Context, state splitdate.Table, pieces []splitdate.Chunk, from, to splitdate.Chunk, ages splitdate.Ages) error {
 	err := w.db.Exec(ctx, w.table.ResolveUnchanged(), warehouse.Params{
 		"to": warehouse.U64(to), "from": warehouse.U64(from), "pieces": warehouse.Array(pieces),
-		"rt": warehouse.Array(state.RT), "late": warehouse.Array(state.Late),
+		"here":     warehouse.Array(slices.Concat(state.RT, state.Late)),
 		"historic": warehouse.Array(state.Historic()), "masks": warehouse.Array(state.Masks),
 	})
 	if err != nil {

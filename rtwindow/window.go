@@ -72,10 +72,10 @@ func (w *Window) Locate(ctx context.Context, state splitdate.Table, p Pending) (
 	f := Found{pieces: p.Chunks()}
 	params := warehouse.Params{
 		"pieces": warehouse.Array(p.Chunks()), "split": warehouse.I64(state.Split),
-		"rt": "[]", "late": "[]",
+		"here": "[]",
 	}
 	if p.Lookups > 0 {
-		params["rt"], params["late"] = warehouse.Array(state.RT), warehouse.Array(state.Late)
+		params["here"] = warehouse.Array(slices.Concat(state.RT, state.Late))
 	}
 	err := w.db.Query(ctx, w.table.Locate(), params, func(r warehouse.Rows) error {
 		var where string
@@ -83,22 +83,22 @@ func (w *Window) Locate(ctx context.Context, state splitdate.Table, p Pending) (
 		if err := r.Scan(&where, &chunk, &n); err != nil {
 			return err
 		}
-		return f.add(where, splitdate.Chunk(chunk), n)
+		return f.add(state, where, splitdate.Chunk(chunk), n)
 	})
 	f.Rows = f.inRT + f.inLate
 	return f, err
 }
 
-func (f *Found) add(where string, chunk splitdate.Chunk, n uint64) error {
-	switch where {
-	case "new_rt":
+func (f *Found) add(state splitdate.Table, where string, chunk splitdate.Chunk, n uint64) error {
+	switch {
+	case where == "new_rt":
 		f.NewRT = n
-	case "new_late":
+	case where == "new_late":
 		f.NewLate = n
-	case "rt":
+	case where == "here" && slices.Contains(state.RT, chunk):
 		f.RT = append(f.RT, chunk)
 		f.inRT += n
-	case "late":
+	case where == "here" && slices.Contains(state.Late, chunk):
 		f.Late = append(f.Late, chunk)
 		f.inLate += n
 	default:
@@ -194,7 +194,7 @@ func (w *Window) rewrite(ctx context.Context, r sql.Region, state splitdate.Tabl
 	if err != nil {
 		return nil, err
 	}
-	return splitdate.CountChunks(ctx, w.db, w.table, r, l.all())
+	return splitdate.CountChunks(ctx, w.db, w.table, l.all())
 }
 
 const (

@@ -124,9 +124,12 @@ func (a Aggregate) merge(merged map[Chunk]Merged) Aggregate {
 	return a
 }
 
-// rows counts what a view of the aggregate reads, or leaves out by masks: its guard compares it.
-func (a Aggregate) rows(t Table) uint64 {
-	n := t.Rows(t.Dirty) + t.Rows(t.Masks)
+// rows counts what a view of the aggregate reads: its guard compares it.
+func (a Aggregate) rows(t Table, format uint16) uint64 {
+	n := t.Rows(t.Dirty)
+	if format == apart {
+		n += t.Rows(t.Masks)
+	}
 	for _, c := range a.Historic(t) {
 		n += a.States[c] + a.Merged[c].States
 	}

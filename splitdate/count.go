@@ -9,9 +9,9 @@ import (
 )
 
 // CountChunks reads the Meta of chunks that were just written. A chunk without rows has none.
-func CountChunks(ctx context.Context, db *warehouse.Conn, t *sql.Table, r sql.Region, chunks []Chunk) (map[Chunk]Meta, error) {
+func CountChunks(ctx context.Context, db *warehouse.Conn, t *sql.Table, chunks []Chunk) (map[Chunk]Meta, error) {
 	metas := make(map[Chunk]Meta, len(chunks))
-	err := db.Query(ctx, t.CountChunks(r), warehouse.Params{"chunks": warehouse.Array(chunks)}, func(row warehouse.Rows) error {
+	err := db.Query(ctx, t.CountChunks(), warehouse.Params{"chunks": warehouse.Array(chunks)}, func(row warehouse.Rows) error {
 		var chunk, rows uint64
 		var from, to int64
 		if err := row.Scan(&chunk, &rows, &from, &to); err != nil {
@@ -21,7 +21,7 @@ func CountChunks(ctx context.Context, db *warehouse.Conn, t *sql.Table, r sql.Re
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("count chunks of %s %s: %w", t.Source, r, err)
+		return nil, fmt.Errorf("count chunks of %s: %w", t.Source, err)
 	}
 	return metas, nil
 }

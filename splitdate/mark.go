@@ -13,7 +13,11 @@ import (
 
 // Format is the version of the mark that this binary writes. It reads and upgrades the previous one, and refuses newer
 // ones.
-const Format = 1
+const Format = 2
+
+// apart is the format in which RT, LATE and HISTORIC lay in tables of their own, and a table's rows counted its masks; see
+// bridge.upgrade.
+const apart = 1
 
 // LSN is a position in PostgreSQL's WAL. A mark's LSN is the end of the commit record of the last transaction that it
 // holds, or a later position up to which there was nothing to apply.
@@ -43,6 +47,12 @@ func (i Instant) String() string { return i.Time().Format("2006-01-02 15:04:05.0
 type Chunk uint64
 
 const chunkBits = 40
+
+// Settled returns the number of a chunk of HISTORIC, which lies in a partition for each period of its dates.
+func (c Chunk) Settled() Chunk { return c | 1<<sql.SettledBit }
+
+// IsSettled reports whether the number is one that Settled returned.
+func (c Chunk) IsSettled() bool { return c == c.Settled() }
 
 // Term returns the term in which the chunk was written.
 func (c Chunk) Term() Term { return Term(c >> chunkBits) }
@@ -128,6 +138,17 @@ func (t Table) Rows(chunks []Chunk) uint64 {
 
 // Live is the number of rows that the table's view shows.
 func (t Table) Live() uint64 { return t.Rows(t.Listed()) - 2*t.Rows(t.Masks) }
+
+// counted are the rows that the guard of the table's view counts.
+func (t Table) counted(format uint16) uint64 {
+	if format == apart {
+		return t.Rows(t.Listed())
+	}
+	return t.Rows(t.Listed()) - t.Rows(t.Masks)
+}
+
+// IsApart reports whether the mark's chunks are where format 1 had them.
+func (m Mark) IsApart() bool { return m.Format == apart }
 
 // Numbers hands out the chunk numbers of one term. It is not safe for concurrent use by itself.
 type Numbers struct{ next Chunk }

@@ -79,7 +79,7 @@ func scanMark(r warehouse.Rows) (Mark, error) {
 	}
 	m.Tables = make(map[string]Table, len(views))
 	for name, v := range views {
-		t, err := v.table(metas[name])
+		t, err := v.table(metas[name], m.Format)
 		if err != nil {
 			return m, fmt.Errorf("decode table %s of %s: %w", name, m, err)
 		}
@@ -88,7 +88,7 @@ func scanMark(r warehouse.Rows) (Mark, error) {
 	m.Aggregates = make(map[string]Aggregate, len(aggregates))
 	for name, v := range aggregates {
 		a := v.aggregate(states[name])
-		if got := a.rows(m.Tables[a.Table]); got != v.Rows {
+		if got := a.rows(m.Tables[a.Table], m.Format); got != v.Rows {
 			return m, fmt.Errorf("decode aggregate %s of %s: %w", name, m, violation("the mark counts %d rows, its chunks %d", v.Rows, got))
 		}
 		m.Aggregates[name] = a
@@ -138,7 +138,7 @@ func (v aggregateRow) aggregate(states map[Chunk]statesRow) Aggregate {
 	return a
 }
 
-func (v tableRow) table(metas map[Chunk]metaRow) (Table, error) {
+func (v tableRow) table(metas map[Chunk]metaRow, format uint16) (Table, error) {
 	t := Table{Mirrored: v.Split == nil, Clean: v.Clean, Dirty: v.Dirty, Masks: v.Masks, Late: v.Late, RT: v.RT, Chunks: map[Chunk]Meta{}, Shape: v.Shape, Narrowed: LSN(v.Narrowed)}
 	if v.Split != nil {
 		at, err := time.Parse("2006-01-02 15:04:05.000000", *v.Split)
@@ -150,7 +150,7 @@ func (v tableRow) table(metas map[Chunk]metaRow) (Table, error) {
 	for c, m := range metas {
 		t.Chunks[c] = Meta{Rows: m.Rows, From: Instant(m.From), To: Instant(m.To)}
 	}
-	if got := t.Rows(t.Listed()); got != v.Rows {
+	if got := t.counted(format); got != v.Rows {
 		return t, violation("the mark counts %d rows, its chunks %d", v.Rows, got)
 	}
 	return t, nil
@@ -181,6 +181,7 @@ func (s *Store) Claim(ctx context.Context, first Mark) (Mark, Instant, error) {
 	switch {
 	case !ok:
 		prev = first
+		prev.Format = Format
 	case prev.Source != first.Source:
 		return Mark{}, 0, fmt.Errorf("another source's bridge began here at the same time: %w", ErrFenced)
 	}
@@ -244,9 +245,10 @@ func params(prev, next Mark) warehouse.Params {
 		"format": strconv.Itoa(int(next.Format)), "term": warehouse.U64(next.Term), "epoch": warehouse.U64(next.Epoch),
 		"lsn": warehouse.U64(next.LSN), "commit_time": warehouse.I64(InstantOf(next.CommitTime)),
 		"source":        fmt.Sprintf("(%s,%d,%s,%s)", sql.Literal(src.SystemID), src.Timeline, sql.Literal(src.Database), sql.Literal(src.Slot)),
-		"tables":        mapText(next.Tables, tableText),
+		"tables":        mapText(next.Tables, func(t Table) string { return tableText(t, next.Format) }),
+		"masked":        mapText(next.Tables, func(t Table) string { return warehouse.U64(t.Rows(t.Masks)) }),
 		"chunks":        mapText(next.Tables, func(t Table) string { return chunksText(t.Chunks) }),
-		"aggregates":    mapText(next.Aggregates, func(a Aggregate) string { return aggregateText(a, next.Tables[a.Table]) }),
+		"aggregates":    mapText(next.Aggregates, func(a Aggregate) string { return aggregateText(a, next.Tables[a.Table], next.Format) }),
 		"states":        mapText(next.Aggregates, statesText),
 		"loads":         loadsText(next.Loads),
 		"previous_term": warehouse.U64(prev.Term), "previous_epoch": warehouse.U64(prev.Epoch),
@@ -273,13 +275,13 @@ func mapText[T any](items map[string]T, text func(T) string) string {
 	return "{" + strings.Join(parts, ",") + "}"
 }
 
-func tableText(t Table) string {
+func tableText(t Table, format uint16) string {
 	split := "NULL"
 	if !t.Mirrored {
 		split = "'" + t.Split.String() + "'"
 	}
 	return fmt.Sprintf("(%s,%s,%s,%s,%s,%s,%d,%d,%d)", split, warehouse.Array(t.Clean), warehouse.Array(t.Dirty),
-		warehouse.Array(t.Masks), warehouse.Array(t.Late), warehouse.Array(t.RT), t.Rows(t.Listed()), t.Shape, uint64(t.Narrowed))
+		warehouse.Array(t.Masks), warehouse.Array(t.Late), warehouse.Array(t.RT), t.counted(format), t.Shape, uint64(t.Narrowed))
 }
 
 func chunksText(chunks map[Chunk]Meta) string {
@@ -291,8 +293,8 @@ func chunksText(chunks map[Chunk]Meta) string {
 	return "{" + strings.Join(parts, ",") + "}"
 }
 
-func aggregateText(a Aggregate, t Table) string {
-	return fmt.Sprintf("(%s,%s,%s,%d)", sql.Literal(a.Table), sql.Literal(a.Definition), warehouse.Array(a.Historic(t)), a.rows(t))
+func aggregateText(a Aggregate, t Table, format uint16) string {
+	return fmt.Sprintf("(%s,%s,%s,%d)", sql.Literal(a.Table), sql.Literal(a.Definition), warehouse.Array(a.Historic(t)), a.rows(t, format))
 }
 
 func statesText(a Aggregate) string {

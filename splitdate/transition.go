@@ -140,6 +140,7 @@ type Step struct {
 	Loads      map[string]Load // that go on; one ends when its table appears
 	DropLoads  []string        // that are given up
 	Aggregates AggregateStep
+	Together   bool // the chunks are where Format has them now
 }
 
 // Next returns the mark after m. Positions never go back; everything else is checked by Apply and Check.
@@ -150,6 +151,9 @@ func (m Mark) Next(s Step) (Mark, error) {
 		return m, violation("LSN would move back from %s to %s", m.LSN, s.LSN)
 	}
 	next.LSN = s.LSN
+	if s.Together {
+		next.Format = Format
+	}
 	if s.CommitTime.After(m.CommitTime) {
 		next.CommitTime = s.CommitTime
 	}
@@ -208,11 +212,10 @@ func (m Mark) nextTables(s Step) (map[string]Table, error) {
 	return next, nil
 }
 
-// Claim returns the mark with which a new writer begins its term: the same state under that term.
+// Claim returns the mark with which a new writer begins its term: the same state, in the same format, under that term.
 func (m Mark) Claim(term Term) Mark {
 	m.Term = term
 	m.Epoch++
-	m.Format = Format
 	return m
 }
 

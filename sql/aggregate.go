@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -60,8 +61,9 @@ func NewAggregate(c AggregateConfig) (*Aggregate, error) {
 	return a, nil
 }
 
-// AggregateRegions lists the regions of an aggregate: RT has the states of RT's and of LATE's chunks.
-func AggregateRegions() []Region { return []Region{RT, Historic} }
+// AggregateRegions lists the regions whose text ends the name of an internal table or view of an aggregate. All states lie in
+// Chunks; the views show those that the newest mark lists for RT and LATE, and for HISTORIC.
+func AggregateRegions() []Region { return []Region{Chunks, Empty, RT, Historic} }
 
 // Definition identifies what the states were made of: states of two definitions must never be merged.
 func (a *Aggregate) Definition() string {
@@ -79,21 +81,18 @@ func (a *Aggregate) Definition() string {
 // View is the quoted name of the view that people query.
 func (a *Aggregate) View() string { return qualified(string(a.Table.Database), a.Name) }
 
-// RegionName is the unquoted name of a region's table in the database of the internals.
-func (a *Aggregate) RegionName(r Region) string { return AggregateTable(a.Name, r) }
+// RegionName is the unquoted name of the table with the states of a region's chunks in the database of the internals.
+func (a *Aggregate) RegionName(r Region) string { return AggregateTable(a.Name, r.Home()) }
 
-// AggregateTable is the unquoted name of the table with an aggregate's states.
+// AggregateTable is the unquoted name of a table or view of an aggregate in the database of the internals.
 func AggregateTable(name string, r Region) string { return name + "_" + string(r) }
 
 func (a *Aggregate) internal(r Region) string {
-	return qualified(a.Table.Database.Internals(), a.RegionName(r))
+	return qualified(a.Table.Database.Internals(), AggregateTable(a.Name, r))
 }
 
-// RT is the quoted name of the internal table.
-func (a *Aggregate) RT() string { return a.internal(RT) }
-
-// Historic is the quoted name of the internal table.
-func (a *Aggregate) Historic() string { return a.internal(Historic) }
+// Chunks is the quoted name of the table with the states.
+func (a *Aggregate) Chunks() string { return a.internal(Chunks) }
 
 // Columns are those of the view.
 func (a *Aggregate) Columns() (out []Column) {
@@ -220,10 +219,10 @@ func (a *Aggregate) Outlived() string { return a.Table.Outlived() }
 func (a *Aggregate) name() string          { return a.Table.Name }
 func (a *Aggregate) aggregateName() string { return a.Name }
 
-// stored is an aggregate with one of its tables, and the table of rows that its states come from.
+// stored is an aggregate with one of its tables.
 type stored struct {
 	*Aggregate
-	To, From string
+	To string
 }
 
 func (a *Aggregate) render(file string, data any) Statement {
@@ -232,10 +231,31 @@ func (a *Aggregate) render(file string, data any) Statement {
 
 // CreateTables returns the statements that create the tables of states when missing.
 func (a *Aggregate) CreateTables() (out []Statement) {
-	for _, r := range AggregateRegions() {
-		out = append(out, a.render("create_states.sql", stored{Aggregate: a, To: a.internal(r)}))
+	for _, r := range []Region{Chunks, Empty} {
+		out = append(out, a.render("create_states.sql", stored{a, a.internal(r)}))
 	}
 	return out
+}
+
+// CreateRegionViews returns the statements that create, where they are missing, views of the states that the newest mark lists.
+func (a *Aggregate) CreateRegionViews() (out []Statement) {
+	for _, v := range []struct {
+		region Region
+		lists  []string
+	}{{RT, []string{"rt", "late"}}, {Historic, []string{"merged"}}} {
+		out = append(out, a.render("create_region_view.sql", aggregateView{
+			Aggregate: a, Name: a.internal(v.region), From: a.Chunks(), Lists: v.lists, Columns: a.StoredColumns(), Comment: a.Comment(),
+		}))
+	}
+	return out
+}
+
+// aggregateView is the data of create_region_view.sql.
+type aggregateView struct {
+	*Aggregate
+	Name, From, Comment string
+	Columns             []Column
+	Lists               []string
 }
 
 // CreateView returns the statement that creates the view. Until a mark holds this definition, the view answers with an
@@ -243,17 +263,7 @@ func (a *Aggregate) CreateTables() (out []Statement) {
 func (a *Aggregate) CreateView() Statement { return a.render("create_aggregate_view.sql", a) }
 
 // Insert computes the states of one chunk of rows of RT, LATE or HISTORIC. Parameter: chunk.
-func (a *Aggregate) Insert(from Region) Statement {
-	return a.render("insert_states.sql", stored{a, a.internal(StatesOf(from)), a.Table.internal(from)})
-}
-
-// StatesOf is the region that holds the states of a region's chunks.
-func StatesOf(r Region) Region {
-	if r == Historic {
-		return Historic
-	}
-	return RT
-}
+func (a *Aggregate) Insert() Statement { return a.render("insert_states.sql", a) }
 
 // MergeStates makes one chunk of states of several. Parameters: to, from.
 func (a *Aggregate) MergeStates() Statement { return a.render("merge_states.sql", a) }
@@ -261,25 +271,22 @@ func (a *Aggregate) MergeStates() Statement { return a.render("merge_states.sql"
 // EstimateMerged estimates how many states MergeStates would write. Parameter: from.
 func (a *Aggregate) EstimateMerged() Statement { return a.render("estimate_merged.sql", a) }
 
-// DropPartitions drops the partitions with these ids of a region.
-func (a *Aggregate) DropPartitions(r Region, ids []string) Statement {
-	return a.render("drop_partitions.sql", map[string]any{"Name": a.internal(r), "Partitions": ids})
+// DropPartitions drops the partitions with these ids.
+func (a *Aggregate) DropPartitions(_ Region, ids []string) Statement {
+	return clearPartitions(a.Table.Database, a.internal(Chunks), a.internal(Empty), ids)
 }
 
+// PartitionID is the id of the partition of a chunk.
+func (a *Aggregate) PartitionID(_ Region, chunk uint64) string { return strconv.FormatUint(chunk, 10) }
+
 // CountStates counts the states of chunks by aggregate; the aggregates are of one database. Parameter: chunks.
-func CountStates(list []*Aggregate, r Region) Statement {
-	data := make([]stored, len(list))
-	for i, a := range list {
-		data[i] = stored{Aggregate: a, To: a.internal(r)}
-	}
-	return list[0].render("count_states.sql", data)
-}
+func CountStates(list []*Aggregate) Statement { return list[0].render("count_states.sql", list) }
 
 // DropAggregate returns the statements that drop the view and the tables of an aggregate.
 func (d Database) DropAggregate(name string) []Statement {
 	out := []Statement{d.DropView(name)}
 	for _, r := range AggregateRegions() {
-		out = append(out, render(d, "drop_table.sql", map[string]string{"Name": qualified(d.Internals(), AggregateTable(name, r))}))
+		out = append(out, d.DropMade(d.Internals(), AggregateTable(name, r)))
 	}
 	return out
 }

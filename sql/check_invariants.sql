@@ -1,17 +1,16 @@
 {{withMark}}
 SELECT
-    (SELECT count() FROM {{.RT}} WHERE `_chunk` IN {{state}}.rt AND NOT {{.Side}}) AS `rt_before_split`,
-    (SELECT count() FROM {{.Historic}} WHERE `_chunk` IN arrayConcat({{state}}.clean, {{state}}.dirty) AND {{.SettledSide}}) AS `historic_after_split`,
-    (SELECT count() FROM {{.Late}} WHERE `_chunk` IN {{state}}.late AND {{.SettledSide}}) AS `late_after_split`,
+    (SELECT count() FROM {{.Chunks}} WHERE `_chunk` IN {{state}}.rt AND NOT {{.Side}}) AS `rt_before_split`,
+    (SELECT count() FROM {{.Chunks}} WHERE `_chunk` IN arrayConcat({{state}}.clean, {{state}}.dirty) AND {{.SettledSide}}) AS `historic_after_split`,
+    (SELECT count() FROM {{.Chunks}} WHERE `_chunk` IN {{state}}.late AND {{.SettledSide}}) AS `late_after_split`,
     (SELECT count() FROM
     (
         SELECT 1 FROM
         (
-            SELECT {{idents .Key}} FROM {{.Historic}}
+            SELECT {{idents .Key}} FROM {{.Chunks}}
             WHERE `_chunk` IN arrayConcat({{state}}.clean, {{state}}.dirty)
                 AND (`_chunk`, {{idents .Key}}) NOT IN (SELECT `_of`, {{idents .Key}} FROM {{.Masks}} WHERE `_chunk` IN {{state}}.masks)
-            UNION ALL SELECT {{idents .Key}} FROM {{.Late}} WHERE `_chunk` IN {{state}}.late
-            UNION ALL SELECT {{idents .Key}} FROM {{.RT}} WHERE `_chunk` IN {{state}}.rt
+            UNION ALL SELECT {{idents .Key}} FROM {{.Chunks}} WHERE `_chunk` IN arrayConcat({{state}}.late, {{state}}.rt)
         )
         GROUP BY {{idents .Key}}
         HAVING count() > 1
@@ -23,9 +22,6 @@ SELECT
     )) AS `masked_twice`,
     (SELECT count() FROM {{.Masks}}
         WHERE `_chunk` IN {{state}}.masks
-            AND (`_of`, {{idents .Key}}) NOT IN (SELECT `_chunk`, {{idents .Key}} FROM {{.Historic}} WHERE `_chunk` IN {{state}}.dirty)) AS `masks_of_nothing`,
+            AND (`_of`, {{idents .Key}}) NOT IN (SELECT `_chunk`, {{idents .Key}} FROM {{.Chunks}} WHERE `_chunk` IN {{state}}.dirty)) AS `masks_of_nothing`,
     toInt64({{state}}.rows)
-        - (SELECT count() FROM {{.Historic}} WHERE `_chunk` IN arrayConcat({{state}}.clean, {{state}}.dirty))
-        - (SELECT count() FROM {{.Masks}} WHERE `_chunk` IN {{state}}.masks)
-        - (SELECT count() FROM {{.Late}} WHERE `_chunk` IN {{state}}.late)
-        - (SELECT count() FROM {{.RT}} WHERE `_chunk` IN {{state}}.rt) AS `rows_missing`
+        - (SELECT count() FROM {{.Chunks}} WHERE `_chunk` IN arrayConcat({{state}}.clean, {{state}}.dirty, {{state}}.late, {{state}}.rt)) AS `rows_missing`

@@ -1,1 +1,1 @@
-SELECT DISTINCT `_chunk` FROM {{.Historic}} WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND {{.InRange}} ORDER BY `_chunk`
+SELECT DISTINCT `_chunk` FROM {{.Chunks}} WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND {{.InRange}} ORDER BY `_chunk`

@@ -16,7 +16,7 @@ WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)} AND {{.InSlice "`_changes`"}
         NOT `_changes`.`_live` AND `_changes`.`_op` = {{.Deleted}}
         AND ({{prefixed "`_changes`" .KeyColumns}}) IN
         (
-            SELECT {{idents .Key}} FROM {{.Historic}}
+            SELECT {{idents .Key}} FROM {{.Chunks}}
             WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND {{.Old}}
                 AND {{tuple .Key}} IN (SELECT {{idents .Key}} FROM {{.Changes}} WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_live` AND {{.InSlice ""}})
                 AND (`_chunk`, {{idents .Key}}) NOT IN
@@ -26,7 +26,7 @@ WHERE `_changes`.`_chunk` IN {pieces:Array(UInt64)} AND {{.InSlice "`_changes`"}
                         AND {{tuple .Key}} IN (SELECT {{idents .Key}} FROM {{.Changes}} WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_live` AND {{.InSlice ""}})
                 )
             UNION ALL
-            SELECT {{idents .Key}} FROM {{.Late}}
+            SELECT {{idents .Key}} FROM {{.Chunks}}
             WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND {{.Old}}
                 AND {{tuple .Key}} IN (SELECT {{idents .Key}} FROM {{.Changes}} WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_live` AND {{.InSlice ""}})
         )

@@ -1,5 +1,5 @@
 {{- range $i, $a := .}}{{if $i}}
 UNION ALL
 {{end -}}
-SELECT {{literal $a.Name}} AS `aggregate`, `_chunk`, count() FROM {{$a.To}} WHERE `_chunk` IN {chunks:Array(UInt64)} GROUP BY `_chunk`
+SELECT {{literal $a.Name}} AS `aggregate`, `_chunk`, count() FROM {{$a.Chunks}} WHERE `_chunk` IN {chunks:Array(UInt64)} GROUP BY `_chunk`
 {{- end}}

@@ -15,14 +15,11 @@ UNION ALL
 SELECT {{.Results}}
 FROM
 (
-    SELECT {{.Read}} FROM {{.Historic}}
-    WHERE indexHint(`_chunk` IN {{aggregate}}.historic)
-    UNION ALL
-    SELECT {{.Read}} FROM {{.RT}}
-    WHERE indexHint(`_chunk` IN arrayConcat({{state}}.rt, {{state}}.late))
+    SELECT {{.Read}} FROM {{.Chunks}}
+    WHERE indexHint(`_chunk` IN arrayConcat({{aggregate}}.historic, {{state}}.late, {{state}}.rt))
 {{- if not .Table.Keyless}}
     UNION ALL
-    SELECT {{.Compute}} FROM {{.Table.Rows .Table.Historic (print "notEmpty(" state ".dirty) AND indexHint(`_chunk` IN " state ".dirty)\n        AND (`_chunk`, " (hidden .Table.Key) ") NOT IN (SELECT `_of`, " (idents .Table.Key) " FROM " .Table.Masks " WHERE `_chunk` IN " state ".masks)")}}
+    SELECT {{.Compute}} FROM {{.Table.Rows .Table.Chunks (print "notEmpty(" state ".dirty) AND indexHint(`_chunk` IN " state ".dirty)\n        AND (`_chunk`, " (hidden .Table.Key) ") NOT IN (SELECT `_of`, " (idents .Table.Key) " FROM " .Table.Masks " WHERE `_chunk` IN " state ".masks\n            AND 1 NOT IN (SELECT throwIf(count() != " masked ", " (literal .Outlived) ") FROM " .Table.Masks " WHERE `_chunk` IN " state ".masks))")}}
 {{- if .Where}}
         AND ({{.Where}})
 {{- end}}
@@ -40,14 +37,10 @@ HAVING 1 NOT IN
     SELECT throwIf(sum(n) != {{aggregate}}.rows, {{literal .Outlived}})
     FROM
     (
-        SELECT count() AS n FROM {{.Historic}} WHERE `_chunk` IN {{aggregate}}.historic
-        UNION ALL
-        SELECT count() AS n FROM {{.RT}} WHERE `_chunk` IN arrayConcat({{state}}.rt, {{state}}.late)
+        SELECT count() AS n FROM {{.Chunks}} WHERE `_chunk` IN arrayConcat({{aggregate}}.historic, {{state}}.late, {{state}}.rt)
 {{- if not .Table.Keyless}}
         UNION ALL
-        SELECT count() AS n FROM {{.Table.Historic}} WHERE notEmpty({{state}}.dirty) AND `_chunk` IN {{state}}.dirty
-        UNION ALL
-        SELECT count() AS n FROM {{.Table.Masks}} WHERE notEmpty({{state}}.masks) AND `_chunk` IN {{state}}.masks
+        SELECT count() AS n FROM {{.Table.Chunks}} WHERE notEmpty({{state}}.dirty) AND `_chunk` IN {{state}}.dirty
 {{- end}}
     )
 )

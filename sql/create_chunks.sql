@@ -7,9 +7,6 @@ CREATE TABLE IF NOT EXISTS {{.Name}}
 {{- if .KeyIndex}},
     INDEX `_key` {{exprs .Key}} TYPE bloom_filter GRANULARITY 1
 {{- end}}
-{{- if .DateIndex}},
-    INDEX `_date` {{ident .Date}} TYPE minmax GRANULARITY 64
-{{- end}}
 )
 ENGINE = MergeTree
 PARTITION BY {{.PartitionBy}}

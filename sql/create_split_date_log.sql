@@ -11,7 +11,8 @@ CREATE TABLE IF NOT EXISTS {{.SplitDateLog}}
     `chunks` Map(String, {{chunksType}}),
     `aggregates` Map(String, {{aggregateType}}),
     `states` Map(String, {{statesType}}),
-    `loads` String DEFAULT '{}'
+    `loads` String DEFAULT '{}',
+    `masked` Map(String, UInt64)
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMMDD(`written_at`)

@@ -13,56 +13,28 @@ WHERE throwIf(NOT mapContains({{tables}}, {{literal .Name}}), {{literal .NotYet}
     OR throwIf(NOT getSetting('use_partition_pruning'), {{literal .NoPruning}})
 UNION ALL
 {{withMark}}
-SELECT {{shown .Columns}} FROM {{.Historic}}
-WHERE indexHint(`_chunk` IN {{state}}.clean)
+SELECT {{shown .Columns}} FROM {{.Chunks}}
+WHERE indexHint(`_chunk` IN arrayConcat({{state}}.clean, {{state}}.late, {{state}}.rt))
 {{- if not .Keyless}}
 UNION ALL
 {{withMark}}
-SELECT {{shown .Columns}} FROM {{.Historic}}
+SELECT {{shown .Columns}} FROM {{.Chunks}}
 WHERE notEmpty({{state}}.dirty) AND indexHint(`_chunk` IN {{state}}.dirty)
     AND (`_chunk`, {{hidden .Key}}) NOT IN
     (
-        SELECT `_of`, {{idents .Key}} FROM {{.Masks}} WHERE `_chunk` IN {{state}}.masks
-        UNION ALL
-        SELECT toUInt64(`_outlived`), {{guarded .KeyColumns}}
-        FROM
-        (
-            SELECT throwIf(uniqExact(`_chunk`) != length({{state}}.masks), {{literal .Outlived}}) AS `_outlived`
-            FROM {{.Masks}} WHERE `_chunk` IN {{state}}.masks
-        )
-        WHERE `_outlived` = 1
+        SELECT `_of`, {{idents .Key}} FROM {{.Masks}}
+        WHERE `_chunk` IN {{state}}.masks
+{{- /* A set is made before what it filters, even where that is nothing: no dead row comes while a mask is missing. */}}
+            AND 1 NOT IN (SELECT throwIf(count() != {{masked}}, {{literal .Outlived}}) FROM {{.Masks}} WHERE `_chunk` IN {{state}}.masks)
     )
 {{- end}}
-{{- if not .Mirrored}}
-UNION ALL
-{{withMark}}
-SELECT {{shown .Columns}} FROM {{.Late}}
-WHERE notEmpty({{state}}.late) AND indexHint(`_chunk` IN {{state}}.late)
-{{- end}}
-UNION ALL
-{{withMark}}
-SELECT {{shown .Columns}} FROM {{.RT}}
-WHERE indexHint(`_chunk` IN {{state}}.rt)
 UNION ALL
 {{withMark}}
 SELECT {{guarded .Columns}}
 FROM
 (
-    SELECT throwIf(sum(n) != {{state}}.rows, {{literal .Outlived}}) AS `_outlived`
-    FROM
-    (
-        SELECT count() AS n FROM {{.Historic}} WHERE `_chunk` IN {{if .Keyless}}{{state}}.clean{{else}}arrayConcat({{state}}.clean, {{state}}.dirty){{end}}
-        UNION ALL
-{{- if not .Keyless}}
-        SELECT count() AS n FROM {{.Masks}} WHERE notEmpty({{state}}.masks) AND `_chunk` IN {{state}}.masks
-        UNION ALL
-{{- end}}
-{{- if not .Mirrored}}
-        SELECT count() AS n FROM {{.Late}} WHERE notEmpty({{state}}.late) AND `_chunk` IN {{state}}.late
-        UNION ALL
-{{- end}}
-        SELECT count() AS n FROM {{.RT}} WHERE `_chunk` IN {{state}}.rt
-    )
+    SELECT throwIf(count() != {{state}}.rows, {{literal .Outlived}}) AS `_outlived`
+    FROM {{.Chunks}} WHERE `_chunk` IN arrayConcat({{state}}.clean, {{state}}.dirty, {{state}}.late, {{state}}.rt)
 )
 WHERE `_outlived` = 1
 COMMENT {{literal .Comment}}

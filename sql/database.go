@@ -50,6 +50,14 @@ func (d Database) CreateMarks() []Statement {
 	return []Statement{d.render("create_split_date.sql"), d.render("create_split_date_log.sql"), d.render("create_writers.sql"), d.render("create_shapes.sql"), d.render("create_verified.sql"), d.render("create_partitions.sql")}
 }
 
+// AddMasked returns the statements that give the tables of marks what format 2 has more than format 1.
+func (d Database) AddMasked() []Statement {
+	return []Statement{
+		render(d, "add_masked.sql", map[string]string{"Name": d.SplitDate()}),
+		render(d, "add_masked.sql", map[string]string{"Name": d.SplitDateLog()}),
+	}
+}
+
 // InsertWriter returns the statement that begins a term. Parameters: term, writer.
 func (d Database) InsertWriter() Statement { return d.render("insert_writer.sql") }
 
@@ -85,7 +93,7 @@ func (d Database) NewestMark() Statement { return d.render("newest_mark.sql") }
 func (d Database) ListMarks() Statement { return d.render("list_marks.sql") }
 
 // InsertMark returns the statement that publishes a mark if the newest one is still the one it follows and no newer term
-// has begun. Parameters: format, term, epoch, lsn, commit_time, source, tables, chunks, aggregates, states,
+// has begun. Parameters: format, term, epoch, lsn, commit_time, source, tables, chunks, aggregates, states, masked,
 // previous_term, previous_epoch.
 func (d Database) InsertMark() Statement { return d.render("insert_mark.sql") }
 

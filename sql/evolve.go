@@ -20,14 +20,14 @@ type Added struct {
 
 // AddColumns returns the statements that add columns to the table's internals when missing. They change no chunk.
 func (t *Table) AddColumns(added []Added) (out []Statement) {
-	regions := []Region{RT, Late, Historic, Changes}
+	regions := []Region{Chunks, Empty, Changes}
 	if t.Feed {
 		regions = append(regions, "feed")
 	}
 	for _, r := range regions {
 		out = append(out, render(t.Database, "add_columns.sql", map[string]any{"Name": t.internal(r), "Added": added}))
 	}
-	return out
+	return append(out, t.dropRegionViews()...) // they are made anew with the columns that there are then
 }
 
 // Constant renders a value, given as PostgreSQL's text, as a value of the type. It returns false for types of which that

@@ -1,3 +1,3 @@
-SELECT DISTINCT {{.PeriodNumber}} FROM {{.Historic}} WHERE indexHint(`_chunk` IN {from:Array(UInt64)}){{if .Rest}} AND NOT {{.Leaves}}{{end}}
+SELECT DISTINCT {{.PeriodNumber}} FROM {{.Chunks}} WHERE indexHint(`_chunk` IN {from:Array(UInt64)}){{if .Rest}} AND NOT {{.Leaves}}{{end}}
 UNION DISTINCT
-SELECT DISTINCT {{.PeriodNumber}} FROM {{.Late}} WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
+SELECT DISTINCT {{.PeriodNumber}} FROM {{.Chunks}} WHERE indexHint(`_chunk` IN {late:Array(UInt64)})

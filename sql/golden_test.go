@@ -45,15 +45,15 @@ func goldenTables(t *testing.T) map[string]TableConfig {
 }
 
 func tableStatements(t *Table) []Statement {
-	out := append(t.CreateTables(), t.CreateView(), t.HoldView(),
-		t.InsertChanges(), t.InsertUnresolved(), t.InsertChunk(RT), t.InsertChunk(Historic),
+	out := append(slices.Concat(t.CreateTables(), t.CreateRegionViews()), t.CreateView(), t.HoldView(),
+		t.InsertChanges(), t.InsertUnresolved(), t.InsertChunk(), t.UpgradeChunks(RT), t.UpgradeChunks(Historic), t.UpgradeMasks(),
 		t.ResolveUnchanged(), t.CompactChanges(), t.CountChanges(), t.CountLookups(), t.Locate(),
 		t.MaskHistoric(), t.CountMasks(), t.MergeMasks(), t.Rewrite(RT, true), t.Rewrite(Late, false),
-		t.CountChunks(RT), t.CountChunks(Historic), t.Roll(), t.Keep(), t.RollChecksum(RT), t.RollChecksum(Historic),
+		t.CountChunks(), t.Roll(), t.Keep(), t.RollChecksum(RT), t.RollChecksum(Historic),
 		t.Fold(), t.FoldPeriods(), t.FoldRest(), t.FoldRestPeriods(), t.FoldMasks(), t.KeepLate(),
-		t.ChunksInRange(), t.Compare(), t.Differ(), t.Replace(RT), t.Replace(Late),
+		t.ChunksInRange(), t.Compare(), t.Differ(), t.Replace(),
 		t.AddColumns([]Added{{Column{Name: "added_2", Alias: "added", Type: t.Columns[0].Type}, "1"}})[0],
-		t.CheckInvariants(), t.DropPartitions(RT, []string{"1"}), t.DropPartitions(Historic, []string{"20260101-1", "20260102-1"}))
+		t.CheckInvariants(), t.DropPartitions(Masks, []string{"1"}), t.DropPartitions(Historic, []string{"20260101-1", "0-2"}))
 	if t.Feed {
 		out = append(out, t.CreateFeedView(), t.InsertFeed(), t.NoteFeed(), t.DropFeedDays([]string{"20260101"}))
 		out = append(out, t.DropFeed()...)
@@ -93,13 +93,13 @@ func goldenAggregates(t *testing.T, table *Table) []*Aggregate {
 
 func aggregateStatements(list []*Aggregate) (out []Statement) {
 	for _, a := range list {
-		out = append(out, a.CreateTables()...)
-		out = append(out, a.CreateView(), a.Insert(RT), a.Insert(Late), a.Insert(Historic), a.MergeStates(), a.EstimateMerged(), a.DropPartitions(RT, []string{"1"}))
+		out = append(out, slices.Concat(a.CreateTables(), a.CreateRegionViews())...)
+		out = append(out, a.CreateView(), a.Insert(), a.MergeStates(), a.EstimateMerged(), a.DropPartitions(RT, []string{"1"}))
 		out = append(out, a.Table.Database.DropAggregate(a.Name)...)
 	}
 	first := list[0]
 	d := first.Table.Database
-	return append(out, CountStates(list, RT), first.Table.DescribeKey("toDate(created_at)"), first.Table.DescribeMeasure(first.Measures[0].Call, true),
+	return append(out, CountStates(list), first.Table.DescribeKey("toDate(created_at)"), first.Table.DescribeMeasure(first.Measures[0].Call, true),
 		first.Table.DescribeFilter("price > 0"), d.ListAggregates(), d.ListChangingFunctions(), d.DropMade(string(d), "v"), d.DropMade(d.Internals(), "v_rt"))
 }
 
@@ -108,7 +108,8 @@ func databaseStatements(d Database) []Statement {
 	out = append(out, d.CreateCurrent(), d.ReadMark(), d.ReadMarkFormat(), d.NewestMark(), d.ListMarks(), d.InsertMark(), d.InsertWriter(), d.NewestWriters(),
 		d.ArchiveMarks(), d.ListChunks(), d.OldestQuery(), d.KillOlderTerms(), d.DropMarks([]string{"0"}), d.FindTable(), d.ListForeign(), d.FindDatabase(),
 		d.ListColumns(), d.CheckGrant(Privileges()[0], string(d)), d.CheckReplace(), d.ServerClock(), d.ShowInstants("America/New_York"), d.SelfCheck([]string{"`shop`.`sales`"}), d.ListDefiners(), d.InsertVerified(), d.ListVerified(),
-		d.InsertPartitions(), d.ListPartitions(), d.InsertShape(), d.ListShapes())
+		d.InsertPartitions(), d.ListPartitions(), d.InsertShape(), d.ListShapes(), d.ListApart(), d.DropApart("sales_rt"))
+	out = append(out, d.AddMasked()...)
 	return append(out, d.Drop([]string{"sales"})...)
 }
 

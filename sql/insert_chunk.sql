@@ -1,1 +1,1 @@
-INSERT INTO {{.Name}}({{idents .Stored}}, `_chunk`)
+INSERT INTO {{.Chunks}}({{idents .Stored}}, `_chunk`)

@@ -1,5 +1,5 @@
-INSERT INTO {{.To}} ({{columns .StoredColumns}}, `_chunk`)
-SELECT {{.Compute}}, {chunk:UInt64} FROM {{.Table.Rows .From "indexHint(`_chunk` = {chunk:UInt64})"}}
+INSERT INTO {{.Chunks}} ({{columns .StoredColumns}}, `_chunk`)
+SELECT {{.Compute}}, {chunk:UInt64} FROM {{.Table.Rows .Table.Chunks "indexHint(`_chunk` = {chunk:UInt64})"}}
 {{- if .Where}}
     AND ({{.Where}})
 {{- end}}

@@ -1,8 +1,8 @@
-INSERT INTO {{.Historic}} ({{columns .StoredColumns}}, `_chunk`)
+INSERT INTO {{.Chunks}} ({{columns .StoredColumns}}, `_chunk`)
 SELECT {{.Merge}}, {to:UInt64}
 FROM
 (
-    SELECT {{.Read}} FROM {{.Historic}}
+    SELECT {{.Read}} FROM {{.Chunks}}
     WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
 )
 {{- if .Keys}}

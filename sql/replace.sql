@@ -1,6 +1,6 @@
-INSERT INTO {{.Region}} ({{idents .Stored}}, `_chunk`)
-SELECT {{idents .Stored}}, {to:UInt64} FROM {{.Region}}
+INSERT INTO {{.Chunks}} ({{idents .Stored}}, `_chunk`){{.NoIndex}}
+SELECT {{idents .Stored}}, {to:UInt64} FROM {{.Chunks}}
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT ({{.Leaves}} AND {{.Unchanged}})
 UNION ALL
-SELECT {{idents .Stored}}, {to:UInt64} FROM {{.Region}}
+SELECT {{idents .Stored}}, {to:UInt64} FROM {{.Chunks}}
 WHERE indexHint(`_chunk` IN {loaded:Array(UInt64)}) AND {{.Unchanged}}

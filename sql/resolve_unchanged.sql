@@ -13,13 +13,10 @@ INNER JOIN
         SELECT {{columns .Columns}}, `_lsn`, `_ordinal` FROM {{.Changes}}
         WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND {{tuple .Key}} IN (SELECT {{sources .Key}} FROM {{.Changes}} WHERE `_chunk` = {from:UInt64})
         UNION ALL
-        SELECT {{columns .Columns}}, 0, 0 FROM {{.RT}}
-        WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND {{tuple .Key}} IN (SELECT {{sources .Key}} FROM {{.Changes}} WHERE `_chunk` = {from:UInt64})
+        SELECT {{columns .Columns}}, 0, 0 FROM {{.Chunks}}
+        WHERE indexHint(`_chunk` IN {here:Array(UInt64)}) AND {{tuple .Key}} IN (SELECT {{sources .Key}} FROM {{.Changes}} WHERE `_chunk` = {from:UInt64})
         UNION ALL
-        SELECT {{columns .Columns}}, 0, 0 FROM {{.Late}}
-        WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND {{tuple .Key}} IN (SELECT {{sources .Key}} FROM {{.Changes}} WHERE `_chunk` = {from:UInt64})
-        UNION ALL
-        SELECT {{columns .Columns}}, 0, 0 FROM {{.Historic}}
+        SELECT {{columns .Columns}}, 0, 0 FROM {{.Chunks}}
         WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND {{tuple .Key}} IN (SELECT {{sources .Key}} FROM {{.Changes}} WHERE `_chunk` = {from:UInt64})
             AND (`_chunk`, {{idents .Key}}) NOT IN
             (

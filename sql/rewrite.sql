@@ -1,8 +1,5 @@
-INSERT INTO {{.Region}} ({{idents .Stored}}, `_chunk`)
-{{- if .Many}}
-SETTINGS max_insert_threads = 4
-{{- end}}
-SELECT {{idents .Stored}}, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM {{.Region}}
+INSERT INTO {{.Chunks}} ({{idents .Stored}}, `_chunk`){{.Settings}}
+SELECT {{idents .Stored}}, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM {{.Chunks}}
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND {{tuple .Key}} NOT IN (SELECT {{idents .Key}} FROM {{.Changes}} WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL

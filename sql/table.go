@@ -31,7 +31,7 @@ func (c Column) Shown() string {
 	return c.Name
 }
 
-// Region is one of a table's internal tables; its text ends that table's name.
+// Region is what chunks are for. Home is where they lie.
 type Region string
 
 // The regions. RT holds live rows with date ≥ the split date (or NULL), LATE and HISTORIC those before it. Masks say
@@ -44,12 +44,38 @@ const (
 	Changes  Region = "changes"
 )
 
+// Chunks is the internal table in which the rows of RT, LATE and HISTORIC lie together: a view plans one table instead of
+// three, and a GROUP BY has one hash table. Which region a chunk is of, a mark alone says. Empty is a table like it that stays
+// empty; see ClearPartitions.
+const (
+	Chunks Region = "chunks"
+	Empty  Region = "empty"
+)
+
 // Regions lists all regions.
-func Regions() []Region { return []Region{RT, Late, Historic, Masks, Changes} }
+func Regions() []Region { return append(RowRegions(), Masks, Changes) }
+
+// RowRegions lists the regions whose chunks lie in Chunks.
+func RowRegions() []Region { return []Region{RT, Late, Historic} }
+
+// Homes lists the internal tables that have chunks.
+func Homes() []Region { return []Region{Chunks, Masks, Changes} }
+
+// Home is the region whose text ends the name of the internal table with a region's chunks.
+func (r Region) Home() Region {
+	if slices.Contains(RowRegions(), r) {
+		return Chunks
+	}
+	return r
+}
+
+// SettledBit is the bit of a chunk's number that says that the chunk is cut into partitions by the periods of its dates, as
+// those of HISTORIC are. Rows of RT and LATE, whose dates may be anywhere, are not.
+const SettledBit = 39
 
 // ownNames are the columns of internal tables besides the source's, without their prefix and sourceName's, and the names that
 // statements give to tables: ClickHouse takes a column "t.c" of the source for column c of t.
-var ownNames = []string{"chunk", "of", "lsn", "ordinal", "insert", "live", "op", "code", "time", "term", "epoch", "position", "commit_time", "unchanged", "last", "first_is_insert", "outlived", "changes", "newest", "older", "mark", "identity", "hash", "loaded", "here", "there"}
+var ownNames = []string{"chunk", "of", "lsn", "ordinal", "insert", "live", "op", "code", "time", "term", "epoch", "position", "commit_time", "unchanged", "last", "first_is_insert", "outlived", "changes", "newest", "older", "mark", "identity", "hash", "loaded", "here", "there", "side"}
 
 // prefixFor returns a prefix for our columns that none of the source's names has.
 func prefixFor(cols []Column) string {
@@ -174,19 +200,18 @@ func (t *Table) DateType() Type { return t.date.Type }
 // View is the quoted name of the view that people query.
 func (t *Table) View() string { return qualified(string(t.Database), t.Name) }
 
-// RegionName is the unquoted name of a region's table in the database of the internals.
-func (t *Table) RegionName(r Region) string { return t.regionPrefix() + "_" + string(r) }
+// RegionName is the unquoted name of the table with a region's chunks in the database of the internals.
+func (t *Table) RegionName(r Region) string { return t.regionPrefix() + "_" + string(r.Home()) }
 
 func (t *Table) internal(r Region) string { return qualified(t.Database.Internals(), t.RegionName(r)) }
 
-// RT is the quoted name of the internal table, as the templates use it.
-func (t *Table) RT() string { return t.internal(RT) }
+// regionView is the quoted name of the view of what the newest mark lists of a region.
+func (t *Table) regionView(r Region) string {
+	return qualified(t.Database.Internals(), t.regionPrefix()+"_"+string(r))
+}
 
-// Late is the quoted name of the internal table.
-func (t *Table) Late() string { return t.internal(Late) }
-
-// Historic is the quoted name of the internal table.
-func (t *Table) Historic() string { return t.internal(Historic) }
+// Chunks is the quoted name of the internal table, as the templates use it.
+func (t *Table) Chunks() string { return t.internal(Chunks) }
 
 // Masks is the quoted name of the internal table.
 func (t *Table) Masks() string { return t.internal(Masks) }

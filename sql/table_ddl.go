@@ -1,13 +1,14 @@
 package sql
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // CreateTables returns the statements that create the table's internals when missing.
 func (t *Table) CreateTables() []Statement {
-	out := []Statement{
-		t.createChunks(RT), t.createChunks(Late), t.createChunks(Historic),
-		t.once("create_masks.sql"), t.createChanges(),
-	}
+	out := []Statement{t.createChunks(Chunks), t.createChunks(Empty), t.once("create_masks.sql"), t.createChanges()}
 	if t.Feed {
 		out = append(out, t.once("create_feed.sql"))
 	}
@@ -25,9 +26,43 @@ func (t *Table) DropFeed() []Statement {
 	}
 }
 
+// regionView is the data of create_region_view.sql.
+type regionView struct {
+	*Table
+	Name, From, Comment string
+	Columns             []Column
+	Lists               []string // of the table's state in the mark; "merged" is the aggregate's
+}
+
+// CreateRegionViews returns the statements that create, where they are missing, views of what the newest mark lists of RT, LATE
+// and HISTORIC: for people who look into the internals. They have no guard.
+func (t *Table) CreateRegionViews() (out []Statement) {
+	for _, v := range []struct {
+		region Region
+		lists  []string
+	}{{RT, []string{"rt"}}, {Late, []string{"late"}}, {Historic, []string{"clean", "dirty"}}} {
+		out = append(out, t.renderOnce("create_region_view.sql", string(v.region), func() any {
+			return regionView{
+				Table: t, Name: t.regionView(v.region), From: t.Chunks(), Lists: v.lists, Columns: t.StoredColumns(),
+				Comment: fmt.Sprintf("tidemark: what the newest mark lists of %s of %s; query the view instead", strings.ToUpper(string(v.region)), t.Source),
+			}
+		}))
+	}
+	return out
+}
+
+// dropRegionViews returns the statements that drop those views.
+func (t *Table) dropRegionViews() (out []Statement) {
+	for _, r := range RowRegions() {
+		out = append(out, render(t.Database, "drop_view.sql", map[string]string{"Name": t.regionView(r)}))
+	}
+	return out
+}
+
 // DropTables returns the statements that drop the table's internals.
-func (t *Table) DropTables() (out []Statement) {
-	for _, r := range Regions() {
+func (t *Table) DropTables() []Statement {
+	out := t.dropRegionViews()
+	for _, r := range []Region{Chunks, Empty, Masks, Changes} {
 		out = append(out, render(t.Database, "drop_table.sql", map[string]string{"Name": t.internal(r)}))
 	}
 	if t.Feed {
@@ -48,30 +83,52 @@ type chunksDDL struct {
 	Name, PartitionBy, Comment string
 	Columns                    []Column
 	Key, OrderBy               []string
-	KeyIndex, DateIndex        bool
+	KeyIndex                   bool
 }
 
 func (t *Table) createChunks(r Region) Statement {
 	chunk := Ident(t.ChunkColumn())
 	d := chunksDDL{
 		Table: t, Name: t.internal(r), PartitionBy: chunk,
-		Comment: fmt.Sprintf("tidemark: %s chunks of %s; query the view instead", r, t.Source),
+		Comment: fmt.Sprintf("tidemark: chunks of %s; query the view instead", t.Source),
 		Columns: t.StoredColumns(), Key: t.Key, OrderBy: t.OrderBy,
 	}
-	if r == Historic {
-		if !t.Mirrored() {
-			d.PartitionBy = "(" + t.Period() + ", " + chunk + ")"
-		}
-		// Late changes look keys up; where the sorting key does not lead with the key, an index has to.
-		d.KeyIndex = !t.Keyless() && t.OrderBy[0] != t.Key[0]
-	} else { // the periods of HISTORIC tell what need not be read of it
-		d.DateIndex = !t.Mirrored()
+	if !t.Mirrored() { // of every part ClickHouse keeps the first and the last date too, which tell what need not be read
+		d.PartitionBy = fmt.Sprintf("(if(bitTest(%[1]s, %[2]d), %[3]s, 0), %[1]s)", chunk, SettledBit, t.Period())
+	}
+	d.KeyIndex = t.keyIndex()
+	if r == Empty {
+		d.Comment = fmt.Sprintf("tidemark: no row ever; what takes the place of partitions of %s that go", t.Source)
 	}
 	return t.renderOnce("create_chunks.sql", string(r), func() any { return d })
 }
 
+// keyIndex reports whether chunks have an index of the key: late changes look keys up, and where the sorting key does not lead
+// with the key, an index has to. What is rewritten every second does without: NoIndex.
+func (t *Table) keyIndex() bool { return !t.Keyless() && t.OrderBy[0] != t.Key[0] }
+
+// NoIndex renders the settings of an INSERT into RT or LATE, after others.
+func (t *Table) NoIndex(others ...string) string {
+	if t.keyIndex() {
+		others = append(others, "materialize_skip_indexes_on_insert = 0")
+	}
+	if len(others) == 0 {
+		return ""
+	}
+	return "\nSETTINGS " + strings.Join(others, ", ")
+}
+
 func (t *Table) createChanges() Statement {
 	return t.renderOnce("create_changes.sql", "", func() any { return t })
+}
+
+// PartitionID is the id of the partition of a chunk that is not cut by periods.
+func (t *Table) PartitionID(r Region, chunk uint64) string {
+	id := strconv.FormatUint(chunk, 10)
+	if r.Home() == Chunks && !t.Mirrored() {
+		return "0-" + id
+	}
+	return id
 }
 
 // Period renders the partition of HISTORIC that a row belongs to, as an integer: the ids of such partitions are

@@ -7,7 +7,16 @@ import "fmt"
 
 // DropPartitions drops the partitions with these ids of a region.
 func (t *Table) DropPartitions(r Region, ids []string) Statement {
+	if r.Home() == Chunks {
+		return clearPartitions(t.Database, t.internal(Chunks), t.internal(Empty), ids)
+	}
 	return render(t.Database, "drop_partitions.sql", map[string]any{"Name": t.internal(r), "Partitions": ids})
+}
+
+// clearPartitions replaces partitions by those of an empty table, which are none: DROP PARTITION breaks off every merge of the
+// table, and one of a large chunk of HISTORIC would never end beside the drops of each second.
+func clearPartitions(d Database, name, empty string, ids []string) Statement {
+	return render(d, "clear_partitions.sql", map[string]any{"Name": name, "Empty": empty, "Partitions": ids})
 }
 
 // InsertChanges takes a piece of changes: the table's columns, _chunk, _lsn, _ordinal, _insert, _live.
@@ -30,16 +39,11 @@ func (t *Table) DropFeedDays(days []string) Statement {
 func (t *Table) InsertUnresolved() Statement { return t.once("insert_unresolved.sql") }
 
 // InsertChunk takes rows of a chunk: the stored columns, then _chunk.
-func (t *Table) InsertChunk(r Region) Statement {
-	return t.renderOnce("insert_chunk.sql", string(r), func() any {
-		return struct {
-			*Table
-			Name string
-		}{t, t.internal(r)}
-	})
+func (t *Table) InsertChunk() Statement {
+	return t.once("insert_chunk.sql")
 }
 
-// Locate counts the changes' rows by side ("new_rt", "new_late") and finds which chunks of RT and LATE hold the rows
+// Locate counts the changes' rows by side ("new_rt", "new_late") and finds which chunks of RT and LATE ("here") hold the rows
 // that the changes touch. Parameters: rt, late, pieces, split.
 func (t *Table) Locate() Statement { return t.sided("locate.sql", t.rtSide()) }
 
@@ -89,12 +93,15 @@ func (t *Table) Rewrite(r Region, many bool) Statement {
 	if r == Late {
 		side = "NOT " + side
 	}
+	var threads []string
+	if many {
+		threads = []string{"max_insert_threads = 4"}
+	}
 	return t.renderOnce("rewrite.sql", fmt.Sprint(r, many), func() any {
 		return struct {
 			*Table
-			Region, Side string
-			Many         bool
-		}{t, t.internal(r), side, many}
+			Side, Settings string
+		}{t, side, t.NoIndex(threads...)}
 	})
 }
 
@@ -116,8 +123,8 @@ func (t *Table) RollChecksum(r Region) Statement {
 	return t.renderOnce("checksum.sql", string(r), func() any {
 		return struct {
 			*Table
-			Name, Where string
-		}{t, t.internal(r), where}
+			Where string
+		}{t, where}
 	})
 }
 
@@ -157,14 +164,7 @@ func (t *Table) Differ() Statement { return t.once("differ.sql") }
 
 // Replace makes a chunk of RT or LATE: its rows but for those of a range that did not change since a barrier, and in their
 // place the loaded ones that did not. Parameters: to, from, loaded, those of the range and those of Unchanged.
-func (t *Table) Replace(r Region) Statement {
-	return t.renderOnce("replace.sql", string(r), func() any {
-		return struct {
-			*Table
-			Region string
-		}{t, t.internal(r)}
-	})
-}
+func (t *Table) Replace() Statement { return t.once("replace.sql") }
 
 // InRange renders whether a row's date lies in a range. Parameters: since and until (µs since the epoch, UTC), open_start
 // and open_end (1 where there is no such bound; rows without a date lie in a range with an open end).
@@ -189,7 +189,7 @@ func (t *Table) Leaves() string {
 	}
 	key := tuple(mapJoin(t.Key, Ident), len(t.Key))
 	return fmt.Sprintf("(%s AND (NOT %s OR %s IN (SELECT %s FROM %s WHERE indexHint(%s IN {loaded_historic:Array(UInt64)}))))",
-		t.InRange(), t.Old(), key, mapJoin(t.Key, Ident), t.Historic(), Ident(t.ChunkColumn()))
+		t.InRange(), t.Old(), key, mapJoin(t.Key, Ident), t.Chunks(), Ident(t.ChunkColumn()))
 }
 
 // Old renders whether a row is kept although the source deletes it. Parameter: keep.
@@ -257,17 +257,17 @@ func (t *Table) KeepLate() Statement { return t.once("keep_late.sql") }
 
 // CountChunks counts the rows of chunks and gives the range of their dates in µs since the epoch; a chunk with rows
 // that never settle has no end. Parameter: chunks.
-func (t *Table) CountChunks(r Region) Statement {
+func (t *Table) CountChunks() Statement {
 	from, to := "toInt64(0)", "toInt64(0)"
 	if !t.Mirrored() {
 		from = fmt.Sprintf("ifNull(min(%s), %d)", t.Instant(), maxInstant)
 		to = fmt.Sprintf("assumeNotNull(if(count(%s) < count(), %d, max(%s)))", Ident(t.Date), maxInstant, t.Instant())
 	}
-	return t.renderOnce("count_chunks.sql", string(r), func() any {
+	return t.renderOnce("count_chunks.sql", "", func() any {
 		return struct {
 			*Table
-			Name, From, To string
-		}{t, t.internal(r), from, to}
+			From, To string
+		}{t, from, to}
 	})
 }
 

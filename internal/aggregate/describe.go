@@ -2,8 +2,8 @@
 // rows, and which of them are merged.
 //
 //	declaration ──Describe──▶ sql.Aggregate      types and errors are the server's
-//	new chunk of rows ──States.Write──▶ <aggregate>_rt, _historic   chunks of states with the same number
-//	old clean chunks ──States.Merge──▶ <aggregate>_historic         a chunk that stands for several
+//	new chunk of rows ──States.Write──▶ <aggregate>_chunks   chunks of states with the same number
+//	old clean chunks ──States.Merge──▶ <aggregate>_chunks   a chunk that stands for several
 //
 // It owns neither the rows nor the mark, which alone says what of it counts (splitdate). A chunk of states lives as long as
 // the chunk of rows whose number it has.

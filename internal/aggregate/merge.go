@@ -81,7 +81,7 @@ func (s *States) Merge(ctx context.Context, a *sql.Aggregate, m Merge, to splitd
 		return 0, fmt.Errorf("aggregate %s: %w", a.Name, err)
 	}
 	one := warehouse.Params{"chunks": warehouse.Array([]splitdate.Chunk{to})}
-	err = s.db.Query(ctx, sql.CountStates([]*sql.Aggregate{a}, sql.Historic), one, func(r warehouse.Rows) error {
+	err = s.db.Query(ctx, sql.CountStates([]*sql.Aggregate{a}), one, func(r warehouse.Rows) error {
 		var name string
 		var chunk uint64
 		return r.Scan(&name, &chunk, &states)

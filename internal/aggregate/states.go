@@ -46,29 +46,24 @@ type Todo map[*sql.Aggregate]map[sql.Region][]splitdate.Chunk
 func (s *States) Write(ctx context.Context, todo Todo) error {
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
-	written := map[sql.Region][]splitdate.Chunk{}
+	var written []splitdate.Chunk
 	for a, regions := range todo {
-		for r, chunks := range regions {
+		for _, chunks := range regions {
 			for _, c := range s.unwritten(a, chunks) {
-				group.Go(func() error { return s.write(inner, a, r, c) })
-				written[sql.StatesOf(r)] = append(written[sql.StatesOf(r)], c)
+				group.Go(func() error { return s.write(inner, a, c) })
+				written = append(written, c)
 			}
 		}
 	}
-	if err := group.Wait(); err != nil {
+	if err := group.Wait(); err != nil || len(written) == 0 {
 		return err
 	}
-	for r, chunks := range written {
-		slices.Sort(chunks)
-		if err := s.count(ctx, todo, r, slices.Compact(chunks)); err != nil {
-			return err
-		}
-	}
-	return nil
+	slices.Sort(written)
+	return s.count(ctx, todo, slices.Compact(written))
 }
 
-func (s *States) write(ctx context.Context, a *sql.Aggregate, r sql.Region, c splitdate.Chunk) error {
-	if err := s.db.Exec(ctx, a.Insert(r), warehouse.Params{"chunk": warehouse.U64(c)}); err != nil {
+func (s *States) write(ctx context.Context, a *sql.Aggregate, c splitdate.Chunk) error {
+	if err := s.db.Exec(ctx, a.Insert(), warehouse.Params{"chunk": warehouse.U64(c)}); err != nil {
 		return fmt.Errorf("aggregate %s: %w", a.Name, err)
 	}
 	return nil
@@ -87,9 +82,9 @@ func (s *States) unwritten(a *sql.Aggregate, chunks []splitdate.Chunk) (out []sp
 }
 
 // count takes note of the states of chunks. A chunk of which no row passes the filter has none.
-func (s *States) count(ctx context.Context, todo Todo, r sql.Region, chunks []splitdate.Chunk) error {
+func (s *States) count(ctx context.Context, todo Todo, chunks []splitdate.Chunk) error {
 	counts := map[string]map[splitdate.Chunk]uint64{}
-	err := s.db.Query(ctx, sql.CountStates(slices.Collect(maps.Keys(todo)), r), warehouse.Params{"chunks": warehouse.Array(chunks)}, func(row warehouse.Rows) error {
+	err := s.db.Query(ctx, sql.CountStates(slices.Collect(maps.Keys(todo))), warehouse.Params{"chunks": warehouse.Array(chunks)}, func(row warehouse.Rows) error {
 		var name string
 		var chunk, n uint64
 		if err := row.Scan(&name, &chunk, &n); err != nil {
@@ -107,9 +102,9 @@ func (s *States) count(ctx context.Context, todo Todo, r sql.Region, chunks []sp
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for a, regions := range todo {
-		for from, wanted := range regions {
+		for _, wanted := range regions {
 			for _, c := range wanted {
-				if sql.StatesOf(from) == r && slices.Contains(chunks, c) {
+				if slices.Contains(chunks, c) {
 					s.written[a.Name][c] = counts[a.Name][c]
 				}
 			}

@@ -106,11 +106,11 @@ func salesColumns() (out []sql.Column) {
 var firstDay = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // rowsText fills a chunk with rows spread evenly over a time.
-func (b *aggregateBench) rowsText(r sql.Region, c splitdate.Chunk, first, n uint64, from time.Time, length time.Duration) sql.Statement {
+func (b *aggregateBench) rowsText(c splitdate.Chunk, first, n uint64, from time.Time, length time.Duration) sql.Statement {
 	return sql.Statement{Name: "fill", Text: fmt.Sprintf(`%s SELECT %[3]d + number,
 		fromUnixTimestamp64Micro(%[5]d + intDiv(number * %[6]d, %[4]d), 'UTC'), cityHash64(number, 1) %% 50, cityHash64(%[3]d + number, 2) %% %[7]d,
 		['new', 'paid', 'shipped', 'cancelled'][1 + cityHash64(number, 3) %% 4], 1 + cityHash64(number, 4) %% 4, toDecimal64(cityHash64(number, 5) %% 10000, 2) / 100, %[2]d
-		FROM numbers(%[4]d)`, b.table.InsertChunk(r).Text, c, first, n, from.UnixMicro(), length.Microseconds(), b.customers)}
+		FROM numbers(%[4]d)`, b.table.InsertChunk().Text, c, first, n, from.UnixMicro(), length.Microseconds(), b.customers)}
 }
 
 // fill writes the chunks and has a mark list them.
@@ -120,25 +120,20 @@ func (b *aggregateBench) fill(ctx context.Context) error {
 	state.Split = splitdate.InstantOf(split)
 	each := b.historic / uint64(days)
 	for i := range days {
-		c := b.numbers.Next()
+		c := b.numbers.Next().Settled()
 		state.Clean = append(state.Clean, c)
-		if err := b.db.Exec(ctx, b.rowsText(sql.Historic, c, uint64(i)*each, each, firstDay.AddDate(0, 0, i), 24*time.Hour), nil); err != nil {
+		if err := b.db.Exec(ctx, b.rowsText(c, uint64(i)*each, each, firstDay.AddDate(0, 0, i), 24*time.Hour), nil); err != nil {
 			return err
 		}
 	}
 	rt := b.numbers.Next()
 	state.RT = []splitdate.Chunk{rt}
-	if err := b.db.Exec(ctx, b.rowsText(sql.RT, rt, b.historic, b.rt, split, 30*time.Minute), nil); err != nil {
+	if err := b.db.Exec(ctx, b.rowsText(rt, b.historic, b.rt, split, 30*time.Minute), nil); err != nil {
 		return err
 	}
-	for _, r := range []sql.Region{sql.Historic, sql.RT} {
-		metas, err := splitdate.CountChunks(ctx, b.db, b.table, r, state.In(r))
-		if err != nil {
-			return err
-		}
-		for c, meta := range metas {
-			state.Chunks[c] = meta
-		}
+	var err error
+	if state.Chunks, err = splitdate.CountChunks(ctx, b.db, b.table, state.Listed()); err != nil {
+		return err
 	}
 	if err := b.publish(ctx, splitdate.Step{Add: map[string]splitdate.Table{"sales": state}}); err != nil {
 		return err
@@ -242,7 +237,7 @@ func (b *aggregateBench) byHand(ctx context.Context) error {
 		for _, text := range []string{
 			createHandMade(c.Name, keys, selected, where),
 			fmt.Sprintf("OPTIMIZE TABLE bench.hand_%s FINAL", c.Name),
-			fmt.Sprintf("CREATE TABLE bench.chunked_%s ENGINE = AggregatingMergeTree ORDER BY (%s, _chunk) AS SELECT %s, _chunk FROM bench_tidemark.sales_historic WHERE %s GROUP BY %[2]s, _chunk", c.Name, keys, selected, where),
+			fmt.Sprintf("CREATE TABLE bench.chunked_%s ENGINE = AggregatingMergeTree ORDER BY (%s, _chunk) AS SELECT %s, _chunk FROM bench_tidemark.sales_chunks WHERE bitTest(_chunk, 39) AND (%s) GROUP BY %[2]s, _chunk", c.Name, keys, selected, where),
 			fmt.Sprintf("OPTIMIZE TABLE bench.chunked_%s FINAL", c.Name),
 		} {
 			if err := b.db.Exec(ctx, sql.Statement{Name: "by hand", Text: text}, nil); err != nil {
@@ -315,7 +310,7 @@ func (b *aggregateBench) sizes(ctx context.Context) error {
 		var size [2]uint64
 		var merged uint64
 		for i, where := range []string{
-			fmt.Sprintf("table = '%s' AND toUInt64(partition_id) IN %s", a.RegionName(sql.Historic), warehouse.Array(b.mark.Tables["sales"].Clean)),
+			fmt.Sprintf("table = '%s' AND toUInt64(partition_id) IN %s", a.RegionName(sql.Chunks), warehouse.Array(b.mark.Tables["sales"].Clean)),
 			fmt.Sprintf("table = 'chunked_%s'", a.Name),
 		} {
 			err := b.db.Query(ctx, sizeText(where), nil, func(r warehouse.Rows) error { return r.Scan(&size[i]) })
@@ -323,7 +318,7 @@ func (b *aggregateBench) sizes(ctx context.Context) error {
 				return err
 			}
 		}
-		err := b.db.Query(ctx, sizeText(fmt.Sprintf("table = '%s'", a.RegionName(sql.Historic))), nil, func(r warehouse.Rows) error { return r.Scan(&merged) })
+		err := b.db.Query(ctx, sizeText(fmt.Sprintf("table = '%s' AND toUInt64(partition_id) NOT IN %s", a.RegionName(sql.Chunks), warehouse.Array(b.mark.Tables["sales"].RT))), nil, func(r warehouse.Rows) error { return r.Scan(&merged) })
 		if err != nil {
 			return err
 		}
@@ -351,7 +346,7 @@ func (b *aggregateBench) tick(ctx context.Context) error {
 			"from": warehouse.Array(from), "to": warehouse.Array(slices.Repeat([]splitdate.Chunk{to}, len(from))), "fresh": warehouse.U64(to), "pieces": "[]", "split": warehouse.I64(b.mark.Tables["sales"].Split),
 		})
 		if err == nil {
-			_, err = splitdate.CountChunks(ctx, b.db, b.table, sql.RT, []splitdate.Chunk{to})
+			_, err = splitdate.CountChunks(ctx, b.db, b.table, []splitdate.Chunk{to})
 		}
 		if err != nil {
 			return err

@@ -42,7 +42,7 @@ func bytesPerRow(ctx context.Context, b *bed, rows int) error {
 		return err
 	}
 	var size [2]float64
-	for i, where := range []string{"database = 'bench_tidemark' AND table IN ('sales_rt', 'sales_late', 'sales_masks', 'sales_historic')", "database = 'bench' AND table = 'plain_sales'"} {
+	for i, where := range []string{"database = 'bench_tidemark' AND table IN ('sales_chunks', 'sales_masks')", "database = 'bench' AND table = 'plain_sales'"} {
 		// A row may be there twice: chunks that no mark lists any more are kept for a while.
 		err := b.ch.QueryRow(ctx, "SELECT sum(bytes_on_disk) / sum(rows) FROM system.parts WHERE active AND "+where).Scan(&size[i])
 		if err != nil {

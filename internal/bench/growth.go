@@ -159,7 +159,7 @@ func (b *bed) addHistoric(ctx context.Context, rows, chunks int) error {
 	numbers, delta := splitdate.NewNumbers(mark.Term), splitdate.Delta{Written: map[splitdate.Chunk]splitdate.Meta{}}
 	today := time.Now().UTC().Truncate(24 * time.Hour)
 	for i := range chunks {
-		chunk, each, day := numbers.Next(), rows/chunks, today.AddDate(0, 0, -2-i)
+		chunk, each, day := numbers.Next().Settled(), rows/chunks, today.AddDate(0, 0, -2-i)
 		if err := db.Exec(ctx, historicRows(chunk, i*each, each, day), nil); err != nil {
 			return err
 		}
@@ -179,7 +179,7 @@ func (b *bed) addHistoric(ctx context.Context, rows, chunks int) error {
 
 func historicRows(chunk splitdate.Chunk, first, n int, day time.Time) sql.Statement {
 	const firstID = 1_000_000_000 // no id of PostgreSQL's
-	return sql.Statement{Name: "fill", Text: fmt.Sprintf(`INSERT INTO bench_tidemark.sales_historic (id, created_at, store_id, customer_id, product_id, status, qty, price, note, _chunk)
+	return sql.Statement{Name: "fill", Text: fmt.Sprintf(`INSERT INTO bench_tidemark.sales_chunks (id, created_at, store_id, customer_id, product_id, status, qty, price, note, _chunk)
 SELECT %d + number, fromUnixTimestamp64Micro(%d + intDiv(number * 86000000000, %d), 'UTC'), cityHash64(number, 1) %% 32, cityHash64(number, 2) %% 1000000, cityHash64(number, 3) %% 512,
     ['new', 'paid', 'shipped', 'cancelled'][1 + cityHash64(number, 4) %% 4], 1 + cityHash64(number, 5) %% 4, toDecimal64(cityHash64(number, 6) %% 8192, 2) / 100, NULL, %d
 FROM numbers(%d)`, firstID+first, day.UnixMicro(), n, chunk, n)}
@@ -187,7 +187,7 @@ FROM numbers(%d)`, firstID+first, day.UnixMicro(), n, chunk, n)}
 
 func metaOf(ctx context.Context, db *warehouse.Conn, chunk splitdate.Chunk) (meta splitdate.Meta, err error) {
 	var from, to int64
-	st := sql.Statement{Name: "count", Text: fmt.Sprintf("SELECT count(), toUnixTimestamp64Micro(min(created_at)), toUnixTimestamp64Micro(max(created_at)) FROM bench_tidemark.sales_historic WHERE _chunk = %d", chunk)}
+	st := sql.Statement{Name: "count", Text: fmt.Sprintf("SELECT count(), toUnixTimestamp64Micro(min(created_at)), toUnixTimestamp64Micro(max(created_at)) FROM bench_tidemark.sales_chunks WHERE _chunk = %d", chunk)}
 	err = db.Query(ctx, st, nil, func(r warehouse.Rows) error { return r.Scan(&meta.Rows, &from, &to) })
 	meta.From, meta.To = splitdate.Instant(from), splitdate.Instant(to)
 	return meta, err

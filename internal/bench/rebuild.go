@@ -68,11 +68,11 @@ func rebuildWith(ctx context.Context, r *run, full, aggregates int) error {
 }
 
 // liveRT reads the chunks of RT that the newest mark lists; others may still be on the disk.
-const liveRT = `SELECT * FROM bench_tidemark.sales_rt WHERE _chunk IN (SELECT arrayJoin(tables['sales'].rt) FROM (SELECT * FROM bench.split_date ORDER BY term DESC, epoch DESC LIMIT 1))`
+const liveRT = `SELECT * FROM bench_tidemark.sales_chunks WHERE _chunk IN (SELECT arrayJoin(tables['sales'].rt) FROM (SELECT * FROM bench.split_date ORDER BY term DESC, epoch DESC LIMIT 1))`
 
 // rebuilds returns the medians of ticks with one change each, and of copies of rows to a table like RT's.
 func (b *bed) rebuilds(ctx context.Context, rows string, change func(turn int) string) (took, bare time.Duration, err error) {
-	if err := b.query(ctx, "CREATE TABLE IF NOT EXISTS bench.bare AS bench_tidemark.sales_rt"); err != nil {
+	if err := b.query(ctx, "CREATE TABLE IF NOT EXISTS bench.bare AS bench_tidemark.sales_chunks", "ALTER TABLE bench.bare DROP INDEX IF EXISTS _key"); err != nil {
 		return 0, 0, err
 	}
 	var ticks, copies []time.Duration

@@ -261,11 +261,11 @@ func (s *settled) mass(ctx context.Context, name, statement string, rows int) er
 	add("visible after it began", time.Since(began).Seconds(), "s", "PostgreSQL alone", written.Seconds())
 	add("ClickHouse, peak RSS", float64(peakMiB(s.target.Pid())), "MiB", "before", float64(before))
 	var late, plain uint64
-	size := "SELECT sumIf(bytes_on_disk, database = 'bench_tidemark' AND table IN ('sales_late', 'sales_masks')), sumIf(bytes_on_disk, database = 'bench' AND table = 'plain_sales') FROM system.parts WHERE active"
+	size := "SELECT sumIf(bytes_on_disk, database = 'bench_tidemark' AND (table = 'sales_masks' OR table = 'sales_chunks' AND startsWith(partition_id, '0-'))), sumIf(bytes_on_disk, database = 'bench' AND table = 'plain_sales') FROM system.parts WHERE active"
 	if err := s.ch.QueryRow(ctx, size).Scan(&late, &plain); err != nil {
 		return fmt.Errorf("read sizes: %w", err)
 	}
-	add("LATE and masks on disk", float64(late)/(1<<20), "MiB", "all rows in a plain MergeTree", float64(plain)/(1<<20))
+	add("RT, LATE and masks on disk", float64(late)/(1<<20), "MiB", "all rows in a plain MergeTree", float64(plain)/(1<<20))
 	if err := s.same(ctx); err != nil {
 		return err
 	}

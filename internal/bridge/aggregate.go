@@ -150,7 +150,7 @@ func (s *session) createAggregates(ctx context.Context) error {
 		if _, ok := s.mark.Aggregates[name]; !ok {
 			statements = names.DropAggregate(name)
 		}
-		for _, st := range slices.Concat(statements, a.CreateTables(), []sql.Statement{a.CreateView()}) {
+		for _, st := range slices.Concat(statements, a.CreateTables(), a.CreateRegionViews(), []sql.Statement{a.CreateView()}) {
 			if err := s.db.Exec(ctx, st, nil); err != nil {
 				return fmt.Errorf("aggregate %s: %w", name, err)
 			}
@@ -180,10 +180,10 @@ func (s *session) removeAggregates(ctx context.Context, declared map[string]*sql
 func (s *session) dropAggregates(ctx context.Context, declared map[string]*sql.Aggregate) error {
 	names := s.db.Database()
 	ours := map[string]bool{}
-	for name, a := range declared {
+	for name := range declared {
 		ours[string(names)+"."+name] = true
 		for _, r := range sql.AggregateRegions() {
-			ours[names.Internals()+"."+a.RegionName(r)] = true
+			ours[names.Internals()+"."+sql.AggregateTable(name, r)] = true
 		}
 	}
 	for _, u := range s.unfit { // they are held: their views stay, and answer with an error
@@ -252,7 +252,7 @@ func computedChunks(ctx context.Context, db *warehouse.Conn, aggregate string, c
 		if err := r.Scan(&table, &id, &bytes); err != nil {
 			return err
 		}
-		if table == sql.AggregateTable(aggregate, sql.Historic) && slices.ContainsFunc(chunks, func(c splitdate.Chunk) bool { return warehouse.U64(c) == id }) {
+		if table == sql.AggregateTable(aggregate, sql.Chunks) && slices.ContainsFunc(chunks, func(c splitdate.Chunk) bool { return warehouse.U64(c) == id }) {
 			n++
 		}
 		return nil

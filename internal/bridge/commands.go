@@ -211,14 +211,14 @@ func DDL(ctx context.Context, cfg *config.Config) (out []string, err error) {
 	}
 	out = append(out, names.CreateCurrent().Text)
 	for _, p := range plans {
-		for _, st := range append(p.sql.CreateTables(), p.sql.CreateView()) {
+		for _, st := range slices.Concat(p.sql.CreateTables(), p.sql.CreateRegionViews(), []sql.Statement{p.sql.CreateView()}) {
 			out = append(out, st.Text)
 		}
 		if p.sql.Feed {
 			out = append(out, p.sql.CreateFeedView().Text)
 		}
 		for _, a := range p.aggregates {
-			for _, st := range append(a.CreateTables(), a.CreateView()) {
+			for _, st := range slices.Concat(a.CreateTables(), a.CreateRegionViews(), []sql.Statement{a.CreateView()}) {
 				out = append(out, st.Text)
 			}
 		}

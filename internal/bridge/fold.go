@@ -121,11 +121,11 @@ func (s *session) endFold(ctx context.Context, built error) (err error) {
 	defer s.endJournal(f.table)
 	switch {
 	case built != nil: // of the fold alone; the next one tries again
-		s.keeper.discard(place{f.table.sql, sql.Historic}, f.fold.Built())
+		s.keeper.discard(placeOf(f.table.sql, sql.Historic), f.fold.Built())
 		s.failFold(fmt.Errorf("fold %s: %w", f.table.sql.Source, built))
 		return nil
 	case f.table.journal.void:
-		s.keeper.discard(place{f.table.sql, sql.Historic}, f.fold.Built())
+		s.keeper.discard(placeOf(f.table.sql, sql.Historic), f.fold.Built())
 		return nil
 	}
 	return s.publishFold(ctx, f)

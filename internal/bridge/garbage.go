@@ -23,13 +23,11 @@ type partition struct {
 func (s *session) partitions(ctx context.Context) (out []partition, err error) {
 	places := map[string]place{}
 	for _, t := range s.tables {
-		for _, r := range sql.Regions() {
-			places[t.sql.RegionName(r)] = place{t.sql, r}
+		for _, r := range sql.Homes() {
+			places[t.sql.RegionName(r)] = placeOf(t.sql, r)
 		}
 		for _, a := range t.aggregates {
-			for _, r := range sql.AggregateRegions() {
-				places[a.RegionName(r)] = place{a, r}
-			}
+			places[a.RegionName(sql.Chunks)] = placeOf(a, sql.Chunks)
 		}
 	}
 	err = s.db.Query(ctx, s.db.Database().ListChunks(), warehouse.Params{"database": s.db.Database().Internals()}, func(r warehouse.Rows) error {
@@ -102,44 +100,42 @@ func (s *session) dropChunks(ctx context.Context, at place, chunks []splitdate.C
 	if len(chunks) == 0 {
 		return nil
 	}
-	plain := make([]string, len(chunks))
-	for i, c := range chunks {
-		plain[i] = strconv.FormatUint(uint64(c), 10)
+	table, _ := at.table.(*sql.Table)
+	var ids []string
+	var cut []splitdate.Chunk // in a partition for each period
+	for _, c := range chunks {
+		if table != nil && at.region == sql.Chunks && !table.Mirrored() && c.IsSettled() {
+			cut = append(cut, c)
+		} else {
+			ids = append(ids, at.table.PartitionID(at.region, uint64(c)))
+		}
 	}
-	table, ok := at.table.(*sql.Table)
-	if !ok {
-		return s.dropPartitions(ctx, at, plain)
-	}
-	ids := plain
-	if at.region == sql.Historic && !table.Mirrored() {
-		found, err := s.partitionsOf(ctx, at, chunks)
+	if len(cut) > 0 {
+		found, err := s.partitionsOf(ctx, at, cut)
 		if err != nil {
 			return err
 		}
-		ids = found
+		ids = append(ids, found...)
 	}
-	if err := s.dropPartitions(ctx, at, ids); err != nil {
+	if err := s.dropPartitions(ctx, at, ids); err != nil || table == nil || at.region != sql.Chunks {
 		return err
 	}
-	return s.dropStates(ctx, table, at.region, chunks, plain)
+	return s.dropStates(ctx, table, chunks)
 }
 
 // dropStates drops the states of chunks of rows.
-func (s *session) dropStates(ctx context.Context, t *sql.Table, r sql.Region, chunks []splitdate.Chunk, ids []string) error {
-	if r == sql.Masks || r == sql.Changes {
-		return nil
-	}
+func (s *session) dropStates(ctx context.Context, t *sql.Table, chunks []splitdate.Chunk) error {
 	of := s.byView(t.Name)
 	of.states.Forget(chunks)
 	for _, a := range of.aggregates {
-		if err := s.dropPartitions(ctx, place{a, sql.StatesOf(r)}, ids); err != nil {
+		if err := s.dropChunks(ctx, placeOf(a, sql.Chunks), chunks); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// partitionsOf returns the ids of the partitions that chunks of HISTORIC have.
+// partitionsOf returns the ids of the partitions that chunks have.
 func (s *session) partitionsOf(ctx context.Context, at place, chunks []splitdate.Chunk) (ids []string, err error) {
 	wanted := map[splitdate.Chunk]bool{}
 	for _, c := range chunks {

@@ -20,7 +20,7 @@ func (s *session) beginJournal(t *table, frozen []splitdate.Chunk) {
 
 // endJournal ends a table's journal: its pieces and what its builder wrote in vain are garbage.
 func (s *session) endJournal(t *table) {
-	s.keeper.discard(place{t.sql, sql.Changes}, t.journal.pieces)
+	s.keeper.discard(placeOf(t.sql, sql.Changes), t.journal.pieces)
 	s.keeper.unpin(t.sql)
 	t.journal = nil
 }

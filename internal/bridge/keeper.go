@@ -11,15 +11,19 @@ import (
 	"github.com/tidemark-db/tidemark/sql"
 )
 
-// place is an internal table.
+// place is an internal table, one of sql.Homes.
 type place struct {
 	table  regional
 	region sql.Region
 }
 
+// placeOf is where the chunks of a region lie.
+func placeOf(t regional, r sql.Region) place { return place{t, r.Home()} }
+
 // regional is what has internal tables: *sql.Table or *sql.Aggregate.
 type regional interface {
 	RegionName(r sql.Region) string
+	PartitionID(r sql.Region, chunk uint64) string
 	DropPartitions(r sql.Region, ids []string) sql.Statement
 }
 
@@ -137,7 +141,7 @@ func (k *keeper) due(now, oldest splitdate.Instant) map[place][]splitdate.Chunk 
 func (k *keeper) sort(out map[place][]splitdate.Chunk, retired []splitdate.Retired) {
 	for _, c := range retired {
 		if t := k.s.regional(c.Table); t != nil {
-			at := place{t, c.Region}
+			at := placeOf(t, c.Region)
 			if k.pinned[t][c.Chunk] {
 				k.held[at] = append(k.held[at], c.Chunk)
 				continue

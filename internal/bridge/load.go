@@ -100,7 +100,7 @@ func (s *session) resumeLoads(ctx context.Context) error {
 		if change, err := shape.Compare(shapes[kept.Base.Shape].Table, t.source); err != nil || change != shape.None {
 			s.log.Warn().Err(err).Str("table", t.sql.Source).Msg("its definition changed after pieces of it were loaded: beginning again")
 			s.discardTable(t, kept.Base)
-			s.keeper.discard(place{t.sql, sql.Changes}, kept.Changes)
+			s.keeper.discard(placeOf(t.sql, sql.Changes), kept.Changes)
 			gone = append(gone, name)
 			continue
 		}
@@ -417,7 +417,7 @@ func (s *session) abandonLoad(ctx context.Context, l *loading, whole bool) error
 
 // forget drops the changes of a table that no mark shows.
 func (s *session) forget(t *table) {
-	s.keeper.discard(place{t.sql, sql.Changes}, t.pending.Written)
+	s.keeper.discard(placeOf(t.sql, sql.Changes), t.pending.Written)
 	t.pending = rtwindow.Pending{}
 	t.changes.Reset()
 }
@@ -425,7 +425,7 @@ func (s *session) forget(t *table) {
 // discardTable drops the chunks of a table that no mark shows.
 func (s *session) discardTable(t *table, state splitdate.Table) {
 	for _, r := range []sql.Region{sql.RT, sql.Late, sql.Historic, sql.Masks} {
-		s.keeper.discard(place{t.sql, r}, state.In(r))
+		s.keeper.discard(placeOf(t.sql, r), state.In(r))
 	}
 }
 
@@ -435,8 +435,8 @@ func (s *session) discardPiece(t *table, loader *load.Loader) {
 		return
 	}
 	rt, settled := loader.Chunks()
-	s.keeper.discard(place{t.sql, sql.RT}, rt)
-	s.keeper.discard(place{t.sql, sql.Historic}, settled)
+	s.keeper.discard(placeOf(t.sql, sql.RT), rt)
+	s.keeper.discard(placeOf(t.sql, sql.Historic), settled)
 }
 
 // setBarrier begins to collect changes from the barrier on, or reports that some of them are lost.
@@ -520,7 +520,7 @@ func (s *session) addLoaded(ctx context.Context, step *splitdate.Step) (*table, 
 	}
 	step.Add[t.sql.Name] = state
 	for region, chunks := range map[sql.Region][]splitdate.Chunk{sql.RT: d.DropRT, sql.Late: d.DropLate, sql.Historic: d.DropHistoric, sql.Masks: d.DropMasks} {
-		s.keeper.discard(place{t.sql, region}, chunks)
+		s.keeper.discard(placeOf(t.sql, region), chunks)
 	}
 	s.discardScratch(t, d)
 	return t, nil

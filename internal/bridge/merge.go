@@ -77,7 +77,7 @@ func (s *session) endMerge(ctx context.Context, err error) error {
 		s.fine[name] = growthOfFine * m.plan.Before
 		return nil
 	case slices.ContainsFunc(m.plan.Of, func(c splitdate.Chunk) bool { return !slices.Contains(clean, c) }):
-		s.keeper.discard(place{m.aggregate, sql.Historic}, []splitdate.Chunk{m.to})
+		s.keeper.discard(placeOf(m.aggregate, sql.Historic), []splitdate.Chunk{m.to})
 		return nil
 	}
 	step := splitdate.Step{LSN: s.mark.LSN, CommitTime: s.mark.CommitTime}

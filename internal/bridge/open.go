@@ -121,7 +121,7 @@ func (b *Bridge) open(ctx context.Context) (*session, error) {
 	err := inOrder(ctx, s.connect, s.takeLock)
 	if err == nil {
 		err = s.guarded(ctx, func(ctx context.Context) error {
-			return inOrder(ctx, s.openCatalog, s.preflight, s.identify, s.plan, s.create, s.claim, s.createTables, s.collectGarbage, s.resumeLoads, s.readPartitions, s.selfCheck, s.showProofs, s.openStream)
+			return inOrder(ctx, s.openCatalog, s.preflight, s.identify, s.plan, s.create, s.claim, s.upgrade, s.createTables, s.collectGarbage, s.resumeLoads, s.readPartitions, s.selfCheck, s.showProofs, s.openStream)
 		})
 	}
 	if err != nil {
@@ -390,7 +390,7 @@ func (s *session) identify(ctx context.Context) error {
 	case err != nil:
 		return err
 	case !ok:
-		s.mark = splitdate.Mark{Format: splitdate.Format, Source: sourceOf(id)}
+		s.mark = splitdate.Mark{Source: sourceOf(id)}
 		return nil
 	}
 	s.mark = mark
@@ -420,6 +420,13 @@ func (s *session) create(ctx context.Context) error {
 			}
 			return fault.New(fmt.Sprintf("GRANT CREATE DATABASE, %s ON %s.*, %s.* TO the user of clickhouse.dsn;",
 				strings.Join(sql.Privileges(), ", "), sql.Ident(string(names)), sql.Ident(names.Internals())), "create tidemark's tables: %w", err)
+		}
+	}
+	if s.mark.IsApart() {
+		for _, st := range names.AddMasked() {
+			if err := s.db.Exec(ctx, st, nil); err != nil {
+				return fmt.Errorf("upgrade the marks: %w", err)
+			}
 		}
 	}
 	if s.mark.Epoch > 0 {
@@ -491,6 +498,11 @@ func (s *session) createTables(ctx context.Context) error {
 		if err := s.checkColumns(ctx, t); err != nil {
 			return err
 		}
+		for _, st := range t.sql.CreateRegionViews() {
+			if err := s.db.Exec(ctx, st, nil); err != nil {
+				return fmt.Errorf("table %s: %w", t.sql.Source, err)
+			}
+		}
 		t.unseen = true
 	}
 	if err := s.showColumns(ctx); err != nil {
@@ -505,7 +517,7 @@ func (s *session) createTables(ctx context.Context) error {
 // checkColumns refuses internals that were made for other columns: rows of two structures must not mix. Where no mark holds
 // the table, there are none yet.
 func (s *session) checkColumns(ctx context.Context, t *table) error {
-	names, types, err := s.columnsOf(ctx, t.sql, sql.Historic)
+	names, types, err := s.columnsOf(ctx, t.sql, sql.Chunks)
 	if err != nil {
 		return err
 	}

@@ -250,7 +250,7 @@ func (s *session) endReread(ctx context.Context, err error) error {
 			return err
 		}
 		outcome.Replaced = true
-		s.keeper.discard(place{r.table.sql, sql.RT}, r.loaded.RT) // copied to the chunk that is listed
+		s.keeper.discard(placeOf(r.table.sql, sql.RT), r.loaded.RT) // copied to the chunk that is listed
 	} else {
 		s.dropLoaded(r)
 	}
@@ -294,10 +294,10 @@ func (s *session) note(ctx context.Context, r *rereading, outcome Reread) error 
 func (s *session) dropLoaded(r *rereading) {
 	if r.loader != nil {
 		rt, settled := r.loader.Chunks()
-		s.keeper.discard(place{r.table.sql, sql.RT}, rt)
-		s.keeper.discard(place{r.table.sql, sql.Historic}, settled)
+		s.keeper.discard(placeOf(r.table.sql, sql.RT), rt)
+		s.keeper.discard(placeOf(r.table.sql, sql.Historic), settled)
 	}
-	s.keeper.discard(place{r.table.sql, sql.Historic}, r.fold.Built())
+	s.keeper.discard(placeOf(r.table.sql, sql.Historic), r.fold.Built())
 }
 
 // publishReread puts the loaded rows in the place of the live ones of the range, all in one mark.

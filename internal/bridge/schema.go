@@ -278,7 +278,7 @@ func (s *session) publishShape(ctx context.Context, t *table, number uint64, nar
 // chunk is touched. A column that goes leaves the view before; one that comes is in the view once a mark is past that
 // position: so the view always shows columns that the newest mark has.
 func (s *session) follow(ctx context.Context, t *table, next cdc.Table, after cdc.LSN) error {
-	taken, _, err := s.columnsOf(ctx, t.sql, sql.Historic)
+	taken, _, err := s.columnsOf(ctx, t.sql, sql.Chunks)
 	if err != nil {
 		return err
 	}

@@ -221,7 +221,7 @@ func (s *session) publish(ctx context.Context, step splitdate.Step) error {
 // discardScratch drops what a delta's chunks were made of and no mark will list.
 func (s *session) discardScratch(t *table, d splitdate.Delta) {
 	for region, chunks := range d.Scratch {
-		s.keeper.discard(place{t.sql, region}, chunks)
+		s.keeper.discard(placeOf(t.sql, region), chunks)
 	}
 }
 
@@ -232,7 +232,7 @@ func (s *session) applied(t *table) {
 		kept := t.journal.note(t.pending.Truncated, t.pending.Chunks())
 		garbage = slices.DeleteFunc(slices.Clone(garbage), func(c splitdate.Chunk) bool { return slices.Contains(kept, c) })
 	}
-	s.keeper.discard(place{t.sql, sql.Changes}, garbage)
+	s.keeper.discard(placeOf(t.sql, sql.Changes), garbage)
 	t.pending = rtwindow.Pending{}
 }
 

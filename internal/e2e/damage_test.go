@@ -38,24 +38,24 @@ var damages = []struct {
 	want        map[historic.Kind]int
 	key         string // of one of them
 }{
-	{"rows missing", "sales", []string{"ALTER TABLE {}.sales_historic DELETE WHERE id IN (3, 6, 9)"}, map[historic.Kind]int{historic.Missing: 3}, "6"},
+	{"rows missing", "sales", []string{"ALTER TABLE {}.sales_chunks DELETE WHERE id IN (3, 6, 9)"}, map[historic.Kind]int{historic.Missing: 3}, "6"},
 	{"a row extra", "sales", []string{
-		"INSERT INTO {}.sales_historic SELECT * REPLACE (100000 AS id) FROM (SELECT * FROM {}.sales_historic WHERE id = 12)",
+		"INSERT INTO {}.sales_chunks SELECT * REPLACE (100000 AS id) FROM (SELECT * FROM {}.sales_chunks WHERE id = 12)",
 	}, map[historic.Kind]int{historic.Extra: 1}, "100000"},
-	{"a value different", "sales", []string{"ALTER TABLE {}.sales_historic UPDATE price = price + 1 WHERE id = 15"}, map[historic.Kind]int{historic.Different: 1}, "15"},
-	{"a NULL for a value", "sales", []string{"ALTER TABLE {}.sales_historic UPDATE note = NULL WHERE id = 18"}, map[historic.Kind]int{historic.Different: 1}, "18"},
-	{"a row doubled", "sales", []string{"INSERT INTO {}.sales_historic SELECT * FROM {}.sales_historic WHERE id = 21"}, map[historic.Kind]int{historic.Doubled: 1}, "21"},
+	{"a value different", "sales", []string{"ALTER TABLE {}.sales_chunks UPDATE price = price + 1 WHERE id = 15"}, map[historic.Kind]int{historic.Different: 1}, "15"},
+	{"a NULL for a value", "sales", []string{"ALTER TABLE {}.sales_chunks UPDATE note = NULL WHERE id = 18"}, map[historic.Kind]int{historic.Different: 1}, "18"},
+	{"a row doubled", "sales", []string{"INSERT INTO {}.sales_chunks SELECT * FROM {}.sales_chunks WHERE id = 21"}, map[historic.Kind]int{historic.Doubled: 1}, "21"},
 	{"a row on another day", "sales", []string{
-		"INSERT INTO {}.sales_historic SELECT * REPLACE (at + INTERVAL 1 DAY AS at) FROM (SELECT * FROM {}.sales_historic WHERE id = 24)",
-		"ALTER TABLE {}.sales_historic DELETE WHERE id = 24 AND toDate(at) = '2026-03-01'",
+		"INSERT INTO {}.sales_chunks SELECT * REPLACE (at + INTERVAL 1 DAY AS at) FROM (SELECT * FROM {}.sales_chunks WHERE id = 24)",
+		"ALTER TABLE {}.sales_chunks DELETE WHERE id = 24 AND toDate(at) = '2026-03-01'",
 	}, map[historic.Kind]int{historic.Missing: 1, historic.Extra: 1}, "24"},
-	{"a day missing", "sales", []string{"ALTER TABLE {}.sales_historic DELETE WHERE toDate(at) = '2026-03-02'"}, map[historic.Kind]int{historic.Missing: 1000}, "1"},
-	{"a row of today different", "sales", []string{"ALTER TABLE {}.sales_rt UPDATE price = 0 WHERE id = 3050"}, map[historic.Kind]int{historic.Different: 1}, "3050"},
+	{"a day missing", "sales", []string{"ALTER TABLE {}.sales_chunks DELETE WHERE toDate(at) = '2026-03-02'"}, map[historic.Kind]int{historic.Missing: 1000}, "1"},
+	{"a row of today different", "sales", []string{"ALTER TABLE {}.sales_chunks UPDATE price = 0 WHERE id = 3050"}, map[historic.Kind]int{historic.Different: 1}, "3050"},
 	{"rows of a large mirrored table", "parts", []string{
-		"ALTER TABLE {}.parts_historic DELETE WHERE id = 5", "ALTER TABLE {}.parts_historic UPDATE name = 'x' WHERE id = 6",
+		"ALTER TABLE {}.parts_chunks DELETE WHERE id = 5", "ALTER TABLE {}.parts_chunks UPDATE name = 'x' WHERE id = 6",
 	}, map[historic.Kind]int{historic.Missing: 1, historic.Different: 1}, "5"},
-	{"a row of a small mirrored table", "stores", []string{"ALTER TABLE {}.stores_rt UPDATE name = 'x' WHERE id = 7"}, map[historic.Kind]int{historic.Different: 1}, "7"},
-	{"rows without a key", "log", []string{"ALTER TABLE {}.log_historic DELETE WHERE what = 'event 4' AND toDate(assumeNotNull(at)) = '2026-03-02'"}, map[historic.Kind]int{historic.Missing: 1}, ""},
+	{"a row of a small mirrored table", "stores", []string{"ALTER TABLE {}.stores_chunks UPDATE name = 'x' WHERE id = 7"}, map[historic.Kind]int{historic.Different: 1}, "7"},
+	{"rows without a key", "log", []string{"ALTER TABLE {}.log_chunks DELETE WHERE what = 'event 4' AND toDate(assumeNotNull(at)) = '2026-03-02'"}, map[historic.Kind]int{historic.Missing: 1}, ""},
 }
 
 // TestDamage damages what settled in each way, has verify find and name it, and a load from the source repair it, while
@@ -129,7 +129,7 @@ func TestScheduledVerifyRepairs(t *testing.T) {
 	r := rig.New(t, servers, damageTables...)
 	r.Run(r.ConfigFile(fmt.Sprintf(damageConfig, "@every 1s")), bridge.Options{})
 	r.WaitLSN(4)
-	damage(t, r, []string{"ALTER TABLE {}.sales_historic UPDATE price = 0 WHERE id = 30"})
+	damage(t, r, []string{"ALTER TABLE {}.sales_chunks UPDATE price = 0 WHERE id = 30"})
 	query := fmt.Sprintf("SELECT price > 0 FROM %s.sales WHERE id = 30", r.Name)
 	r.Eventually(3*time.Minute, "the repair", func(ctx context.Context) error {
 		var repaired bool

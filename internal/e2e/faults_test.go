@@ -26,16 +26,16 @@ var (
 	startPoints = []string{
 		"create_database", "create_split_date", "create_split_date_log", "create_split_date_current", "create_chunks",
 		"create_masks", "create_changes", "create_view", "create_writers", "create_shapes", "create_verified", "create_partitions", "create_feed", "create_feed_view",
-		"create_states", "create_aggregate_view", "insert_writer", "kill_older_terms", "take_lock",
+		"create_states", "create_aggregate_view", "create_region_view", "insert_writer", "kill_older_terms", "take_lock",
 		"start_replication",
 	}
 	// foldPoints are reached when a resync is asked for, loadPoints by one from the source.
 	foldPoints = []string{"fold", "fold_masks", "keep_late"}
 	loadPoints = []string{"replace", "insert_verified"}
 	// slowPoints need many marks, or much data.
-	slowPoints = []string{"archive_marks", "merge_masks", "merge_states", "compact_changes", "drop_partitions"}
-	// otherPoints are those of uninstall, and of a table whose internals are made anew.
-	otherPoints = []string{"drop_table", "drop_internals", "drop_view", "hold_view"}
+	slowPoints = []string{"archive_marks", "merge_masks", "merge_states", "compact_changes", "drop_partitions", "clear_partitions"}
+	// otherPoints are those of uninstall, of a table whose internals are made anew, and of an upgrade.
+	otherPoints = []string{"drop_table", "drop_internals", "drop_view", "hold_view", "add_masked", "upgrade_chunks", "upgrade_masks"}
 )
 
 // What is written again and again until a bridge is held: a late change, and a row that settles soon, lead to every

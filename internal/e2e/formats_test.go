@@ -72,6 +72,50 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// upgradePoints are the statements that bring format 1 to format 2, or stand between its steps.
+var upgradePoints = []string{"add_masked", "create_chunks", "upgrade_chunks", "upgrade_masks", "hold_view", "insert_mark", "drop_table"}
+
+// errUpgrade ends an upgrade in a step.
+var errUpgrade = errors.New("ended by the test")
+
+// TestUpgradeEnds ends an upgrade before and after each of its statements. Until then the old views answer, or say why not; the
+// next session ends the upgrade.
+func TestUpgradeEnds(t *testing.T) {
+	t.Parallel()
+	fixture := read(t, "testdata/format_1.sql")
+	for _, point := range upgradePoints {
+		for _, after := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, after: %v", point, after), func(t *testing.T) {
+				t.Parallel()
+				r := rig.New(t, servers, fixtureTables...)
+				loadFixture(t, r, fixture)
+				adoptTables(t, r)
+				file := r.ConfigFile(fixtureConfig)
+				b := r.Run(file, bridge.Options{Hook: func(_ context.Context, statement string, done bool) error {
+					if statement == point && done == after {
+						return errUpgrade
+					}
+					return nil
+				}})
+				if err := <-b.Done(); !errors.Is(err, errUpgrade) {
+					t.Fatalf("the upgrade ended with %v", err)
+				}
+				b = r.Run(file, bridge.Options{CheckInvariants: true})
+				execute(t, r, "UPDATE sales SET note = 'late' WHERE id = 3", "DELETE FROM stores WHERE id = 2")
+				r.WaitLSN(2)
+				for _, table := range []string{"public.sales", "public.stores"} {
+					compareTable(t, b, table)
+				}
+				var left []string
+				must(t, r.CH.QueryRow(t.Context(), "SELECT groupArray(name) FROM system.tables WHERE database = ? AND engine = 'MergeTree' AND match(name, '_(rt|late|historic)$')", r.Name+"_tidemark").Scan(&left))
+				if len(left) > 0 {
+					t.Errorf("the upgrade left %v", left)
+				}
+			})
+		}
+	}
+}
+
 // compareTable has the bridge compare a table with PostgreSQL.
 func compareTable(t *testing.T, b *rig.Bridge, table string) {
 	t.Helper()

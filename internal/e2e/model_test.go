@@ -277,7 +277,7 @@ func (p *player) without(name string) (string, error) {
 
 // wreck deletes a settled row behind the bridge's back.
 func (p *player) wreck() error {
-	return p.CH.Exec(p.t.Context(), fmt.Sprintf("ALTER TABLE %s_tidemark.stock_rt DELETE WHERE id = (SELECT max(id) FROM %s.stock) SETTINGS mutations_sync = 2", p.Name, p.Name))
+	return p.CH.Exec(p.t.Context(), fmt.Sprintf("ALTER TABLE %s_tidemark.stock_chunks DELETE WHERE id = (SELECT max(id) FROM %s.stock) SETTINGS mutations_sync = 2", p.Name, p.Name))
 }
 
 // shrink leaves steps out as long as the history fails without them, and returns what is left.

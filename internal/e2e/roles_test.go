@@ -31,12 +31,12 @@ func TestReaderRole(t *testing.T) {
 	}
 	for _, statement := range []string{
 		"INSERT INTO %s.split_date SELECT * FROM %[1]s.split_date",
-		"INSERT INTO %s_tidemark.sales_rt SELECT * FROM %[1]s_tidemark.sales_rt",
-		"ALTER TABLE %s_tidemark.sales_rt DELETE WHERE 1",
-		"ALTER TABLE %s_tidemark.sales_rt DROP PARTITION ID 'x'",
+		"INSERT INTO %s_tidemark.sales_chunks SELECT * FROM %[1]s_tidemark.sales_chunks",
+		"ALTER TABLE %s_tidemark.sales_chunks DELETE WHERE 1",
+		"ALTER TABLE %s_tidemark.sales_chunks DROP PARTITION ID 'x'",
 		"TRUNCATE TABLE %s.split_date",
 		"DROP VIEW %s.sales",
-		"DROP TABLE %s_tidemark.sales_rt",
+		"DROP TABLE %s_tidemark.sales_chunks",
 		"DROP DATABASE %s_tidemark",
 		"CREATE TABLE %s.mine (n UInt8) ENGINE = Memory",
 		"CREATE VIEW %s.mine AS SELECT 1",

@@ -60,7 +60,7 @@ var controls = []control{
 	{
 		name: "no guard, chunks dropped at once", prefix: "unguarded_", question: askSlowly(10), drop: true,
 		change: func(_, text string) string {
-			return strings.NewReplacer("throwIf(sum(n) != ", "ignore(sum(n) != ", "throwIf(uniqExact(", "ignore(uniqExact(").Replace(text)
+			return strings.NewReplacer("throwIf(count() != ", "ignore(count() != ").Replace(text)
 		},
 	},
 }

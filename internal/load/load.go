@@ -58,7 +58,6 @@ type worker struct {
 
 // half is the rows of one region.
 type half struct {
-	region  sql.Region
 	rows    *block.Builder
 	chunk   []uint64
 	lsn     []uint64
@@ -95,15 +94,12 @@ func (l *Loader) worker(n int) (*worker, error) {
 		return w, nil
 	}
 	w := &worker{loader: l}
-	for _, h := range []struct {
-		half   **half
-		region sql.Region
-	}{{&w.historic, sql.Historic}, {&w.rt, sql.RT}} {
+	for _, h := range []**half{&w.historic, &w.rt} {
 		rows, err := block.NewBuilder(block.Columns(l.table.Columns))
 		if err != nil {
 			return nil, fmt.Errorf("load %s: %w", l.table.Source, err)
 		}
-		*h.half = &half{region: h.region, rows: rows}
+		*h = &half{rows: rows}
 	}
 	l.workers[n] = w
 	return w, nil
@@ -150,7 +146,7 @@ func (w *worker) add(row cdc.Tuple) error {
 		if l.Small {
 			return w.recent(row, ordinal)
 		}
-		return w.historic.append(row, l.chunk(l.historic, int64(ordinal/mirroredChunk)), l.Barrier, ordinal)
+		return w.historic.append(row, l.chunk(l.historic, int64(ordinal/mirroredChunk), true), l.Barrier, ordinal)
 	}
 	if err := w.historic.append(row, 0, l.Barrier, ordinal); err != nil {
 		return err
@@ -163,7 +159,7 @@ func (w *worker) add(row cdc.Tuple) error {
 	}
 	l.rows.Add(1)
 	if dated && splitdate.Instant(at) < l.Split {
-		w.historic.chunk[last] = uint64(l.chunk(l.historic, l.period(splitdate.Instant(at))))
+		w.historic.chunk[last] = uint64(l.chunk(l.historic, l.period(splitdate.Instant(at)), true))
 		return nil
 	}
 	w.historic.truncate(last)
@@ -173,7 +169,7 @@ func (w *worker) add(row cdc.Tuple) error {
 // recent appends a row to RT.
 func (w *worker) recent(row cdc.Tuple, ordinal uint64) error {
 	l := w.loader
-	return w.rt.append(row, l.chunk(l.rt, l.recent.Add(1)/recentChunk), l.Barrier, ordinal)
+	return w.rt.append(row, l.chunk(l.rt, l.recent.Add(1)/recentChunk, false), l.Barrier, ordinal)
 }
 
 // append adds a row. Loaded rows of a table without a key get the position just before the barrier: no transaction has
@@ -210,13 +206,15 @@ func (l *Loader) Chunks() (rt, settled []splitdate.Chunk) {
 	return slices.Sorted(maps.Values(l.rt)), slices.Sorted(maps.Values(l.historic))
 }
 
-// chunk returns the chunk of a period, or of that number.
-func (l *Loader) chunk(of map[int64]splitdate.Chunk, n int64) splitdate.Chunk {
+// chunk returns the chunk of a period, or of that number; it is settled in HISTORIC.
+func (l *Loader) chunk(of map[int64]splitdate.Chunk, n int64, settled bool) splitdate.Chunk {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c, ok := of[n]
 	if !ok {
-		c = l.Numbers()
+		if c = l.Numbers(); settled {
+			c = c.Settled()
+		}
 		of[n] = c
 	}
 	return c
@@ -227,7 +225,7 @@ func (l *Loader) send(ctx context.Context, h *half) error {
 	if h.rows.Rows() == 0 {
 		return nil
 	}
-	err := l.db.Insert(ctx, l.table.InsertChunk(h.region), func(b driver.Batch) error {
+	err := l.db.Insert(ctx, l.table.InsertChunk(), func(b driver.Batch) error {
 		if err := h.rows.AppendTo(b, 0); err != nil {
 			return err
 		}
@@ -263,11 +261,10 @@ func (l *Loader) Finish(ctx context.Context) (splitdate.Table, error) {
 	}
 	rt, settled := l.Chunks()
 	for _, r := range []struct {
-		region sql.Region
 		chunks []splitdate.Chunk
 		list   *[]splitdate.Chunk
-	}{{sql.Historic, settled, &state.Clean}, {sql.RT, rt, &state.RT}} {
-		metas, err := splitdate.CountChunks(ctx, l.db, l.table, r.region, r.chunks)
+	}{{settled, &state.Clean}, {rt, &state.RT}} {
+		metas, err := splitdate.CountChunks(ctx, l.db, l.table, r.chunks)
 		if err != nil {
 			return state, err
 		}

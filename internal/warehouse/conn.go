@@ -76,6 +76,7 @@ func writerSettings(s clickhouse.Settings, debug bool) {
 	s["async_insert"] = 0
 	s["insert_deduplicate"] = 0
 	s["max_partitions_per_insert_block"] = 0
+	s["allow_replace_partition_from_empty_source"] = 1 // how partitions are dropped: sql.Table.DropPartitions
 	s["join_use_nulls"] = 0
 	s["transform_null_in"] = 0
 	s["use_partition_pruning"] = 1

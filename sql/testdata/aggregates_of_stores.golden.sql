@@ -1,5 +1,5 @@
 -- create_states
-CREATE TABLE IF NOT EXISTS `shop_tidemark`.`by_minute_rt`
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`by_minute_chunks`
 (
     `minute` DateTime('UTC') CODEC(Delta, LZ4),
     `price` Decimal(12, 2),
@@ -10,11 +10,11 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`by_minute_rt`
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY (`minute`, `price`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = '', min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
 COMMENT 'tidemark: aggregate by_minute of we`ird.stores';
 
 -- create_states
-CREATE TABLE IF NOT EXISTS `shop_tidemark`.`by_minute_historic`
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`by_minute_empty`
 (
     `minute` DateTime('UTC') CODEC(Delta, LZ4),
     `price` Decimal(12, 2),
@@ -25,7 +25,25 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`by_minute_historic`
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY (`minute`, `price`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = '', min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
+COMMENT 'tidemark: aggregate by_minute of we`ird.stores';
+
+-- create_region_view
+CREATE VIEW IF NOT EXISTS `shop_tidemark`.`by_minute_rt`
+SQL SECURITY INVOKER
+AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+SELECT `minute`, `price`, `p90`, `n\x60`, `_chunk` FROM `shop_tidemark`.`by_minute_chunks`
+WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].rt, (`_mark`.5)['stores'].late)
+COMMENT 'tidemark: aggregate by_minute of we`ird.stores';
+
+-- create_region_view
+CREATE VIEW IF NOT EXISTS `shop_tidemark`.`by_minute_historic`
+SQL SECURITY INVOKER
+AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+SELECT `minute`, `price`, `p90`, `n\x60`, `_chunk` FROM `shop_tidemark`.`by_minute_chunks`
+WHERE `_chunk` IN arrayConcat((`_mark`.6)['by_minute'].historic)
 COMMENT 'tidemark: aggregate by_minute of we`ird.stores';
 
 -- create_aggregate_view
@@ -38,24 +56,22 @@ CREATE OR REPLACE VIEW `shop`.`by_minute`
 )
 SQL SECURITY INVOKER
 AS
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT defaultValueOfTypeName('DateTime(\'UTC\')') AS `minute`, defaultValueOfTypeName('Decimal(12, 2)') AS `price`, defaultValueOfTypeName('Decimal(12, 2)') AS `p90`, defaultValueOfTypeName('UInt64') AS `n\x60` FROM system.one
 WHERE throwIf((`_mark`.6)['by_minute'].definition != 'b92c446485adc9f2', 'tidemark: aggregate by_minute is not computed yet; tidemark status shows its progress')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT `_key_0` AS `minute`, `_key_1` AS `price`, quantileExactMerge(0.9)(`_state_0`) AS `p90`, sum(`_state_1`) AS `n\x60`
 FROM
 (
-    SELECT `minute` AS `_key_0`, `price` AS `_key_1`, `p90` AS `_state_0`, `n\x60` AS `_state_1` FROM `shop_tidemark`.`by_minute_historic`
-    WHERE indexHint(`_chunk` IN (`_mark`.6)['by_minute'].historic)
+    SELECT `minute` AS `_key_0`, `price` AS `_key_1`, `p90` AS `_state_0`, `n\x60` AS `_state_1` FROM `shop_tidemark`.`by_minute_chunks`
+    WHERE indexHint(`_chunk` IN arrayConcat((`_mark`.6)['by_minute'].historic, (`_mark`.5)['stores'].late, (`_mark`.5)['stores'].rt))
     UNION ALL
-    SELECT `minute` AS `_key_0`, `price` AS `_key_1`, `p90` AS `_state_0`, `n\x60` AS `_state_1` FROM `shop_tidemark`.`by_minute_rt`
-    WHERE indexHint(`_chunk` IN arrayConcat((`_mark`.5)['stores'].rt, (`_mark`.5)['stores'].late))
-    UNION ALL
-    SELECT toStartOfMinute(created_at) AS `_key_0`, price AS `_key_1`, quantileExactState(0.9)(price) AS `_state_0`, count() AS `_state_1` FROM `shop_tidemark`.`stores_historic`
+    SELECT toStartOfMinute(created_at) AS `_key_0`, price AS `_key_1`, quantileExactState(0.9)(price) AS `_state_0`, count() AS `_state_1` FROM `shop_tidemark`.`stores_chunks`
 WHERE notEmpty((`_mark`.5)['stores'].dirty) AND indexHint(`_chunk` IN (`_mark`.5)['stores'].dirty)
-        AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN (`_mark`.5)['stores'].masks)
+        AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN (`_mark`.5)['stores'].masks
+            AND 1 NOT IN (SELECT throwIf(count() != (`_mark`.7)['stores'], 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN (`_mark`.5)['stores'].masks))
         AND (price != 'x')
     GROUP BY `_key_0`, `_key_1`
 )
@@ -65,57 +81,45 @@ HAVING 1 NOT IN
     SELECT throwIf(sum(n) != (`_mark`.6)['by_minute'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age')
     FROM
     (
-        SELECT count() AS n FROM `shop_tidemark`.`by_minute_historic` WHERE `_chunk` IN (`_mark`.6)['by_minute'].historic
+        SELECT count() AS n FROM `shop_tidemark`.`by_minute_chunks` WHERE `_chunk` IN arrayConcat((`_mark`.6)['by_minute'].historic, (`_mark`.5)['stores'].late, (`_mark`.5)['stores'].rt)
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`by_minute_rt` WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].rt, (`_mark`.5)['stores'].late)
-        UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`stores_historic` WHERE notEmpty((`_mark`.5)['stores'].dirty) AND `_chunk` IN (`_mark`.5)['stores'].dirty
-        UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`stores_masks` WHERE notEmpty((`_mark`.5)['stores'].masks) AND `_chunk` IN (`_mark`.5)['stores'].masks
+        SELECT count() AS n FROM `shop_tidemark`.`stores_chunks` WHERE notEmpty((`_mark`.5)['stores'].dirty) AND `_chunk` IN (`_mark`.5)['stores'].dirty
     )
 )
 COMMENT 'tidemark: aggregate by_minute of we`ird.stores';
 
 -- insert_states
-INSERT INTO `shop_tidemark`.`by_minute_rt` (`minute`, `price`, `p90`, `n\x60`, `_chunk`)
-SELECT toStartOfMinute(created_at) AS `_key_0`, price AS `_key_1`, quantileExactState(0.9)(price) AS `_state_0`, count() AS `_state_1`, {chunk:UInt64} FROM `shop_tidemark`.`stores_rt`
-WHERE indexHint(`_chunk` = {chunk:UInt64})
-    AND (price != 'x')
-GROUP BY `_key_0`, `_key_1`;
-
--- insert_states
-INSERT INTO `shop_tidemark`.`by_minute_rt` (`minute`, `price`, `p90`, `n\x60`, `_chunk`)
-SELECT toStartOfMinute(created_at) AS `_key_0`, price AS `_key_1`, quantileExactState(0.9)(price) AS `_state_0`, count() AS `_state_1`, {chunk:UInt64} FROM `shop_tidemark`.`stores_late`
-WHERE indexHint(`_chunk` = {chunk:UInt64})
-    AND (price != 'x')
-GROUP BY `_key_0`, `_key_1`;
-
--- insert_states
-INSERT INTO `shop_tidemark`.`by_minute_historic` (`minute`, `price`, `p90`, `n\x60`, `_chunk`)
-SELECT toStartOfMinute(created_at) AS `_key_0`, price AS `_key_1`, quantileExactState(0.9)(price) AS `_state_0`, count() AS `_state_1`, {chunk:UInt64} FROM `shop_tidemark`.`stores_historic`
+INSERT INTO `shop_tidemark`.`by_minute_chunks` (`minute`, `price`, `p90`, `n\x60`, `_chunk`)
+SELECT toStartOfMinute(created_at) AS `_key_0`, price AS `_key_1`, quantileExactState(0.9)(price) AS `_state_0`, count() AS `_state_1`, {chunk:UInt64} FROM `shop_tidemark`.`stores_chunks`
 WHERE indexHint(`_chunk` = {chunk:UInt64})
     AND (price != 'x')
 GROUP BY `_key_0`, `_key_1`;
 
 -- merge_states
-INSERT INTO `shop_tidemark`.`by_minute_historic` (`minute`, `price`, `p90`, `n\x60`, `_chunk`)
+INSERT INTO `shop_tidemark`.`by_minute_chunks` (`minute`, `price`, `p90`, `n\x60`, `_chunk`)
 SELECT `_key_0`, `_key_1`, quantileExactMergeState(0.9)(`_state_0`), sum(`_state_1`), {to:UInt64}
 FROM
 (
-    SELECT `minute` AS `_key_0`, `price` AS `_key_1`, `p90` AS `_state_0`, `n\x60` AS `_state_1` FROM `shop_tidemark`.`by_minute_historic`
+    SELECT `minute` AS `_key_0`, `price` AS `_key_1`, `p90` AS `_state_0`, `n\x60` AS `_state_1` FROM `shop_tidemark`.`by_minute_chunks`
     WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
 )
 GROUP BY `_key_0`, `_key_1`
 SETTINGS max_threads = 1;
 
 -- estimate_merged
-SELECT uniq(cityHash64(tuple(`minute`, `price`))) FROM `shop_tidemark`.`by_minute_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)});
+SELECT uniq(cityHash64(tuple(`minute`, `price`))) FROM `shop_tidemark`.`by_minute_chunks` WHERE indexHint(`_chunk` IN {from:Array(UInt64)});
 
--- drop_partitions
-ALTER TABLE `shop_tidemark`.`by_minute_rt` DROP PARTITION ID '1';
+-- clear_partitions
+ALTER TABLE `shop_tidemark`.`by_minute_chunks` REPLACE PARTITION ID '1' FROM `shop_tidemark`.`by_minute_empty`;
 
 -- drop_view
 DROP VIEW IF EXISTS `shop`.`by_minute`;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`by_minute_chunks` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`by_minute_empty` SYNC;
 
 -- drop_table
 DROP TABLE IF EXISTS `shop_tidemark`.`by_minute_rt` SYNC;
@@ -124,7 +128,7 @@ DROP TABLE IF EXISTS `shop_tidemark`.`by_minute_rt` SYNC;
 DROP TABLE IF EXISTS `shop_tidemark`.`by_minute_historic` SYNC;
 
 -- create_states
-CREATE TABLE IF NOT EXISTS `shop_tidemark`.`in\x60all\x27_rt`
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`in\x60all\x27_chunks`
 (
     `n\x60` UInt64,
     `_chunk` UInt64
@@ -132,11 +136,11 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`in\x60all\x27_rt`
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY ()
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = '', min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
 COMMENT 'tidemark: aggregate in`all\' of we`ird.stores';
 
 -- create_states
-CREATE TABLE IF NOT EXISTS `shop_tidemark`.`in\x60all\x27_historic`
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`in\x60all\x27_empty`
 (
     `n\x60` UInt64,
     `_chunk` UInt64
@@ -144,7 +148,25 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`in\x60all\x27_historic`
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY ()
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = '', min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
+COMMENT 'tidemark: aggregate in`all\' of we`ird.stores';
+
+-- create_region_view
+CREATE VIEW IF NOT EXISTS `shop_tidemark`.`in\x60all\x27_rt`
+SQL SECURITY INVOKER
+AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+SELECT `n\x60`, `_chunk` FROM `shop_tidemark`.`in\x60all\x27_chunks`
+WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].rt, (`_mark`.5)['stores'].late)
+COMMENT 'tidemark: aggregate in`all\' of we`ird.stores';
+
+-- create_region_view
+CREATE VIEW IF NOT EXISTS `shop_tidemark`.`in\x60all\x27_historic`
+SQL SECURITY INVOKER
+AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+SELECT `n\x60`, `_chunk` FROM `shop_tidemark`.`in\x60all\x27_chunks`
+WHERE `_chunk` IN arrayConcat((`_mark`.6)['in`all\''].historic)
 COMMENT 'tidemark: aggregate in`all\' of we`ird.stores';
 
 -- create_aggregate_view
@@ -154,74 +176,64 @@ CREATE OR REPLACE VIEW `shop`.`in\x60all\x27`
 )
 SQL SECURITY INVOKER
 AS
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT defaultValueOfTypeName('UInt64') AS `n\x60` FROM system.one
 WHERE throwIf((`_mark`.6)['in`all\''].definition != 'e79ed4c2164d90a6', 'tidemark: aggregate in`all\' is not computed yet; tidemark status shows its progress')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT sum(`_state_0`) AS `n\x60`
 FROM
 (
-    SELECT `n\x60` AS `_state_0` FROM `shop_tidemark`.`in\x60all\x27_historic`
-    WHERE indexHint(`_chunk` IN (`_mark`.6)['in`all\''].historic)
+    SELECT `n\x60` AS `_state_0` FROM `shop_tidemark`.`in\x60all\x27_chunks`
+    WHERE indexHint(`_chunk` IN arrayConcat((`_mark`.6)['in`all\''].historic, (`_mark`.5)['stores'].late, (`_mark`.5)['stores'].rt))
     UNION ALL
-    SELECT `n\x60` AS `_state_0` FROM `shop_tidemark`.`in\x60all\x27_rt`
-    WHERE indexHint(`_chunk` IN arrayConcat((`_mark`.5)['stores'].rt, (`_mark`.5)['stores'].late))
-    UNION ALL
-    SELECT count() AS `_state_0` FROM `shop_tidemark`.`stores_historic`
+    SELECT count() AS `_state_0` FROM `shop_tidemark`.`stores_chunks`
 WHERE notEmpty((`_mark`.5)['stores'].dirty) AND indexHint(`_chunk` IN (`_mark`.5)['stores'].dirty)
-        AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN (`_mark`.5)['stores'].masks)
+        AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN (`_mark`.5)['stores'].masks
+            AND 1 NOT IN (SELECT throwIf(count() != (`_mark`.7)['stores'], 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN (`_mark`.5)['stores'].masks))
 )
 HAVING 1 NOT IN
 (
     SELECT throwIf(sum(n) != (`_mark`.6)['in`all\''].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age')
     FROM
     (
-        SELECT count() AS n FROM `shop_tidemark`.`in\x60all\x27_historic` WHERE `_chunk` IN (`_mark`.6)['in`all\''].historic
+        SELECT count() AS n FROM `shop_tidemark`.`in\x60all\x27_chunks` WHERE `_chunk` IN arrayConcat((`_mark`.6)['in`all\''].historic, (`_mark`.5)['stores'].late, (`_mark`.5)['stores'].rt)
         UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`in\x60all\x27_rt` WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].rt, (`_mark`.5)['stores'].late)
-        UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`stores_historic` WHERE notEmpty((`_mark`.5)['stores'].dirty) AND `_chunk` IN (`_mark`.5)['stores'].dirty
-        UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`stores_masks` WHERE notEmpty((`_mark`.5)['stores'].masks) AND `_chunk` IN (`_mark`.5)['stores'].masks
+        SELECT count() AS n FROM `shop_tidemark`.`stores_chunks` WHERE notEmpty((`_mark`.5)['stores'].dirty) AND `_chunk` IN (`_mark`.5)['stores'].dirty
     )
 )
 COMMENT 'tidemark: aggregate in`all\' of we`ird.stores';
 
 -- insert_states
-INSERT INTO `shop_tidemark`.`in\x60all\x27_rt` (`n\x60`, `_chunk`)
-SELECT count() AS `_state_0`, {chunk:UInt64} FROM `shop_tidemark`.`stores_rt`
-WHERE indexHint(`_chunk` = {chunk:UInt64});
-
--- insert_states
-INSERT INTO `shop_tidemark`.`in\x60all\x27_rt` (`n\x60`, `_chunk`)
-SELECT count() AS `_state_0`, {chunk:UInt64} FROM `shop_tidemark`.`stores_late`
-WHERE indexHint(`_chunk` = {chunk:UInt64});
-
--- insert_states
-INSERT INTO `shop_tidemark`.`in\x60all\x27_historic` (`n\x60`, `_chunk`)
-SELECT count() AS `_state_0`, {chunk:UInt64} FROM `shop_tidemark`.`stores_historic`
+INSERT INTO `shop_tidemark`.`in\x60all\x27_chunks` (`n\x60`, `_chunk`)
+SELECT count() AS `_state_0`, {chunk:UInt64} FROM `shop_tidemark`.`stores_chunks`
 WHERE indexHint(`_chunk` = {chunk:UInt64});
 
 -- merge_states
-INSERT INTO `shop_tidemark`.`in\x60all\x27_historic` (`n\x60`, `_chunk`)
+INSERT INTO `shop_tidemark`.`in\x60all\x27_chunks` (`n\x60`, `_chunk`)
 SELECT sum(`_state_0`), {to:UInt64}
 FROM
 (
-    SELECT `n\x60` AS `_state_0` FROM `shop_tidemark`.`in\x60all\x27_historic`
+    SELECT `n\x60` AS `_state_0` FROM `shop_tidemark`.`in\x60all\x27_chunks`
     WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
 )
 SETTINGS max_threads = 1;
 
 -- estimate_merged
-SELECT uniq(cityHash64(0)) FROM `shop_tidemark`.`in\x60all\x27_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)});
+SELECT uniq(cityHash64(0)) FROM `shop_tidemark`.`in\x60all\x27_chunks` WHERE indexHint(`_chunk` IN {from:Array(UInt64)});
 
--- drop_partitions
-ALTER TABLE `shop_tidemark`.`in\x60all\x27_rt` DROP PARTITION ID '1';
+-- clear_partitions
+ALTER TABLE `shop_tidemark`.`in\x60all\x27_chunks` REPLACE PARTITION ID '1' FROM `shop_tidemark`.`in\x60all\x27_empty`;
 
 -- drop_view
 DROP VIEW IF EXISTS `shop`.`in\x60all\x27`;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`in\x60all\x27_chunks` SYNC;
+
+-- drop_table
+DROP TABLE IF EXISTS `shop_tidemark`.`in\x60all\x27_empty` SYNC;
 
 -- drop_table
 DROP TABLE IF EXISTS `shop_tidemark`.`in\x60all\x27_rt` SYNC;
@@ -230,9 +242,9 @@ DROP TABLE IF EXISTS `shop_tidemark`.`in\x60all\x27_rt` SYNC;
 DROP TABLE IF EXISTS `shop_tidemark`.`in\x60all\x27_historic` SYNC;
 
 -- count_states
-SELECT 'by_minute' AS `aggregate`, `_chunk`, count() FROM `shop_tidemark`.`by_minute_rt` WHERE `_chunk` IN {chunks:Array(UInt64)} GROUP BY `_chunk`
+SELECT 'by_minute' AS `aggregate`, `_chunk`, count() FROM `shop_tidemark`.`by_minute_chunks` WHERE `_chunk` IN {chunks:Array(UInt64)} GROUP BY `_chunk`
 UNION ALL
-SELECT 'in`all\'' AS `aggregate`, `_chunk`, count() FROM `shop_tidemark`.`in\x60all\x27_rt` WHERE `_chunk` IN {chunks:Array(UInt64)} GROUP BY `_chunk`;
+SELECT 'in`all\'' AS `aggregate`, `_chunk`, count() FROM `shop_tidemark`.`in\x60all\x27_chunks` WHERE `_chunk` IN {chunks:Array(UInt64)} GROUP BY `_chunk`;
 
 -- describe_expression
 DESCRIBE TABLE

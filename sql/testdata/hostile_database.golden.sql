@@ -18,12 +18,13 @@ CREATE TABLE IF NOT EXISTS `sh\x60op\x27\x5c`.`split_date`
     `chunks` Map(String, Map(UInt64, Tuple(rows UInt64, from Int64, to Int64))),
     `aggregates` Map(String, Tuple(table String, definition String, historic Array(UInt64), rows UInt64)),
     `states` Map(String, Map(UInt64, Tuple(rows UInt64, of Array(UInt64)))),
-    `loads` String DEFAULT '{}'
+    `loads` String DEFAULT '{}',
+    `masked` Map(String, UInt64)
 )
 ENGINE = MergeTree
 PARTITION BY intDiv(`epoch`, 64)
 ORDER BY (`term`, `epoch`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, index_granularity = 1
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = '', index_granularity = 1
 COMMENT 'tidemark: the marks; the newest (term, epoch) is the state that every query sees';
 
 -- create_split_date_log
@@ -40,13 +41,14 @@ CREATE TABLE IF NOT EXISTS `sh\x60op\x27\x5c_tidemark`.`split_date_log`
     `chunks` Map(String, Map(UInt64, Tuple(rows UInt64, from Int64, to Int64))),
     `aggregates` Map(String, Tuple(table String, definition String, historic Array(UInt64), rows UInt64)),
     `states` Map(String, Map(UInt64, Tuple(rows UInt64, of Array(UInt64)))),
-    `loads` String DEFAULT '{}'
+    `loads` String DEFAULT '{}',
+    `masked` Map(String, UInt64)
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMMDD(`written_at`)
 ORDER BY (`term`, `epoch`)
 TTL toDateTime(`written_at`) + INTERVAL 7 DAY
-SETTINGS old_parts_lifetime = 5
+SETTINGS old_parts_lifetime = 5, auto_statistics_types = ''
 COMMENT 'tidemark: marks that no running query needs any more';
 
 -- create_writers
@@ -58,7 +60,7 @@ CREATE TABLE IF NOT EXISTS `sh\x60op\x27\x5c_tidemark`.`writers`
 )
 ENGINE = MergeTree
 ORDER BY `term`
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = ''
 COMMENT 'tidemark: who began which term; a mark of an older term is not written any more';
 
 -- create_shapes
@@ -71,7 +73,7 @@ CREATE TABLE IF NOT EXISTS `sh\x60op\x27\x5c_tidemark`.`shapes`
 )
 ENGINE = MergeTree
 ORDER BY `shape`
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = ''
 COMMENT 'tidemark: the columns of each table as PostgreSQL described them, by the number that the marks name';
 
 -- create_verified
@@ -87,7 +89,7 @@ CREATE TABLE IF NOT EXISTS `sh\x60op\x27\x5c_tidemark`.`verified`
 )
 ENGINE = ReplacingMergeTree(`at`)
 ORDER BY (`table`, `since`)
-SETTINGS old_parts_lifetime = 5
+SETTINGS old_parts_lifetime = 5, auto_statistics_types = ''
 COMMENT 'tidemark: when which range of dates (µs since the epoch) was last compared with PostgreSQL, and what was found';
 
 -- create_partitions
@@ -99,7 +101,7 @@ CREATE TABLE IF NOT EXISTS `sh\x60op\x27\x5c_tidemark`.`partitions`
 )
 ENGINE = ReplacingMergeTree(`at`)
 ORDER BY `table`
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = ''
 COMMENT 'tidemark: the partitions in PostgreSQL whose rows the view of a partitioned table shows';
 
 -- create_split_date_current
@@ -124,7 +126,7 @@ AS SELECT
     m.1 AS `term`
 FROM
 (
-    SELECT (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `sh\x60op\x27\x5c`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS m
+    SELECT (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `sh\x60op\x27\x5c`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS m
 )
 ARRAY JOIN CAST(m.5, 'Array(Tuple(String, Tuple(split Nullable(DateTime64(6, \'UTC\')), clean Array(UInt64), dirty Array(UInt64), masks Array(UInt64), late Array(UInt64), rt Array(UInt64), rows UInt64, shape UInt64, narrowed UInt64)))') AS t
 COMMENT 'tidemark: as of which commit, and with which split date, a query sees each table';
@@ -149,7 +151,7 @@ FROM `sh\x60op\x27\x5c`.`split_date`
 ORDER BY `epoch`;
 
 -- insert_mark
-INSERT INTO `sh\x60op\x27\x5c`.`split_date` (`format`, `term`, `epoch`, `lsn`, `commit_time`, `source`, `tables`, `chunks`, `aggregates`, `states`, `loads`)
+INSERT INTO `sh\x60op\x27\x5c`.`split_date` (`format`, `term`, `epoch`, `lsn`, `commit_time`, `source`, `tables`, `chunks`, `aggregates`, `states`, `loads`, `masked`)
 SELECT
     {format:UInt16}, {term:UInt64}, {epoch:UInt64}, {lsn:UInt64},
     fromUnixTimestamp64Micro({commit_time:Int64}, 'UTC'),
@@ -158,7 +160,8 @@ SELECT
     {chunks:Map(String, Map(UInt64, Tuple(rows UInt64, from Int64, to Int64)))},
     {aggregates:Map(String, Tuple(table String, definition String, historic Array(UInt64), rows UInt64))},
     {states:Map(String, Map(UInt64, Tuple(rows UInt64, of Array(UInt64))))},
-    {loads:String}
+    {loads:String},
+    {masked:Map(String, UInt64)}
 WHERE (SELECT max((`term`, `epoch`)) FROM `sh\x60op\x27\x5c`.`split_date`) = ({previous_term:UInt64}, {previous_epoch:UInt64})
     AND (SELECT max(`term`) FROM `sh\x60op\x27\x5c_tidemark`.`writers`) = {term:UInt64};
 
@@ -254,6 +257,18 @@ SELECT {shape:UInt64}, {table:String}, unhex({columns:String});
 
 -- list_shapes
 SELECT `shape`, `columns` FROM `sh\x60op\x27\x5c_tidemark`.`shapes` WHERE `shape` IN {shapes:Array(UInt64)};
+
+-- list_apart
+SELECT `name` FROM system.tables WHERE `database` = {database:String} AND has({names:Array(String)}, `name`) AND `engine` = 'MergeTree' ORDER BY `name`;
+
+-- drop_table
+DROP TABLE IF EXISTS `sh\x60op\x27\x5c_tidemark`.`sales_rt` SYNC;
+
+-- add_masked
+ALTER TABLE `sh\x60op\x27\x5c`.`split_date` ADD COLUMN IF NOT EXISTS `masked` Map(String, UInt64);
+
+-- add_masked
+ALTER TABLE `sh\x60op\x27\x5c_tidemark`.`split_date_log` ADD COLUMN IF NOT EXISTS `masked` Map(String, UInt64);
 
 -- drop_view
 DROP VIEW IF EXISTS `sh\x60op\x27\x5c`.`sales`;

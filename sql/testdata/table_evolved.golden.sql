@@ -1,35 +1,5 @@
 -- create_chunks
-CREATE TABLE IF NOT EXISTS `shop_tidemark`.`evolved_rt`
-(
-    `id` Int64,
-    `created_at` DateTime64(6, 'UTC'),
-    `price_2` Decimal(12, 2),
-    `_chunk` UInt64,
-    INDEX `_date` `created_at` TYPE minmax GRANULARITY 64
-)
-ENGINE = MergeTree
-PARTITION BY `_chunk`
-ORDER BY `id`
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
-COMMENT 'tidemark: rt chunks of public.evolved; query the view instead';
-
--- create_chunks
-CREATE TABLE IF NOT EXISTS `shop_tidemark`.`evolved_late`
-(
-    `id` Int64,
-    `created_at` DateTime64(6, 'UTC'),
-    `price_2` Decimal(12, 2),
-    `_chunk` UInt64,
-    INDEX `_date` `created_at` TYPE minmax GRANULARITY 64
-)
-ENGINE = MergeTree
-PARTITION BY `_chunk`
-ORDER BY `id`
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
-COMMENT 'tidemark: late chunks of public.evolved; query the view instead';
-
--- create_chunks
-CREATE TABLE IF NOT EXISTS `shop_tidemark`.`evolved_historic`
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`evolved_chunks`
 (
     `id` Int64,
     `created_at` DateTime64(6, 'UTC'),
@@ -37,10 +7,24 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`evolved_historic`
     `_chunk` UInt64
 )
 ENGINE = MergeTree
-PARTITION BY (toYYYYMMDD(`created_at`), `_chunk`)
+PARTITION BY (if(bitTest(`_chunk`, 39), toYYYYMMDD(`created_at`), 0), `_chunk`)
 ORDER BY `id`
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
-COMMENT 'tidemark: historic chunks of public.evolved; query the view instead';
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = '', min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
+COMMENT 'tidemark: chunks of public.evolved; query the view instead';
+
+-- create_chunks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`evolved_empty`
+(
+    `id` Int64,
+    `created_at` DateTime64(6, 'UTC'),
+    `price_2` Decimal(12, 2),
+    `_chunk` UInt64
+)
+ENGINE = MergeTree
+PARTITION BY (if(bitTest(`_chunk`, 39), toYYYYMMDD(`created_at`), 0), `_chunk`)
+ORDER BY `id`
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = '', min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
+COMMENT 'tidemark: no row ever; what takes the place of partitions of public.evolved that go';
 
 -- create_masks
 CREATE TABLE IF NOT EXISTS `shop_tidemark`.`evolved_masks`
@@ -52,7 +36,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`evolved_masks`
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY (`_of`, `id`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = ''
 COMMENT 'tidemark: the dead rows (_of, key) of HISTORIC chunks of public.evolved';
 
 -- create_changes
@@ -74,8 +58,35 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`evolved_changes`
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY cityHash64(`id`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = ''
 COMMENT 'tidemark: the changes of the tick under way to public.evolved';
+
+-- create_region_view
+CREATE VIEW IF NOT EXISTS `shop_tidemark`.`evolved_rt`
+SQL SECURITY INVOKER
+AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+SELECT `id`, `created_at`, `price_2`, `_chunk` FROM `shop_tidemark`.`evolved_chunks`
+WHERE `_chunk` IN arrayConcat((`_mark`.5)['evolved'].rt)
+COMMENT 'tidemark: what the newest mark lists of RT of public.evolved; query the view instead';
+
+-- create_region_view
+CREATE VIEW IF NOT EXISTS `shop_tidemark`.`evolved_late`
+SQL SECURITY INVOKER
+AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+SELECT `id`, `created_at`, `price_2`, `_chunk` FROM `shop_tidemark`.`evolved_chunks`
+WHERE `_chunk` IN arrayConcat((`_mark`.5)['evolved'].late)
+COMMENT 'tidemark: what the newest mark lists of LATE of public.evolved; query the view instead';
+
+-- create_region_view
+CREATE VIEW IF NOT EXISTS `shop_tidemark`.`evolved_historic`
+SQL SECURITY INVOKER
+AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+SELECT `id`, `created_at`, `price_2`, `_chunk` FROM `shop_tidemark`.`evolved_chunks`
+WHERE `_chunk` IN arrayConcat((`_mark`.5)['evolved'].clean, (`_mark`.5)['evolved'].dirty)
+COMMENT 'tidemark: what the newest mark lists of HISTORIC of public.evolved; query the view instead';
 
 -- create_view
 CREATE OR REPLACE VIEW `shop`.`evolved`
@@ -86,55 +97,32 @@ CREATE OR REPLACE VIEW `shop`.`evolved`
 )
 SQL SECURITY INVOKER
 AS
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT defaultValueOfTypeName('Int64') AS `number`, defaultValueOfTypeName('DateTime64(6, \'UTC\')') AS `created_at`, defaultValueOfTypeName('Decimal(12, 2)') AS `price` FROM system.one
 WHERE throwIf(NOT mapContains(`_mark`.5, 'evolved'), 'tidemark: public.evolved is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
     OR throwIf(`_mark`.3 <= 0 OR (`_mark`.5)['evolved'].narrowed > 0 AND `_mark`.3 > (`_mark`.5)['evolved'].narrowed, 'tidemark: the columns of public.evolved changed while this query was planned; run it again')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
-SELECT `id` AS `number`, `created_at`, `price_2` AS `price` FROM `shop_tidemark`.`evolved_historic`
-WHERE indexHint(`_chunk` IN (`_mark`.5)['evolved'].clean)
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+SELECT `id` AS `number`, `created_at`, `price_2` AS `price` FROM `shop_tidemark`.`evolved_chunks`
+WHERE indexHint(`_chunk` IN arrayConcat((`_mark`.5)['evolved'].clean, (`_mark`.5)['evolved'].late, (`_mark`.5)['evolved'].rt))
 UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
-SELECT `id` AS `number`, `created_at`, `price_2` AS `price` FROM `shop_tidemark`.`evolved_historic`
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+SELECT `id` AS `number`, `created_at`, `price_2` AS `price` FROM `shop_tidemark`.`evolved_chunks`
 WHERE notEmpty((`_mark`.5)['evolved'].dirty) AND indexHint(`_chunk` IN (`_mark`.5)['evolved'].dirty)
     AND (`_chunk`, identity(`id`)) NOT IN
     (
-        SELECT `_of`, `id` FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN (`_mark`.5)['evolved'].masks
-        UNION ALL
-        SELECT toUInt64(`_outlived`), [defaultValueOfTypeName('Int64')][1 + `_outlived`] AS `number`
-        FROM
-        (
-            SELECT throwIf(uniqExact(`_chunk`) != length((`_mark`.5)['evolved'].masks), 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
-            FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN (`_mark`.5)['evolved'].masks
-        )
-        WHERE `_outlived` = 1
+        SELECT `_of`, `id` FROM `shop_tidemark`.`evolved_masks`
+        WHERE `_chunk` IN (`_mark`.5)['evolved'].masks
+            AND 1 NOT IN (SELECT throwIf(count() != (`_mark`.7)['evolved'], 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN (`_mark`.5)['evolved'].masks)
     )
 UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
-SELECT `id` AS `number`, `created_at`, `price_2` AS `price` FROM `shop_tidemark`.`evolved_late`
-WHERE notEmpty((`_mark`.5)['evolved'].late) AND indexHint(`_chunk` IN (`_mark`.5)['evolved'].late)
-UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
-SELECT `id` AS `number`, `created_at`, `price_2` AS `price` FROM `shop_tidemark`.`evolved_rt`
-WHERE indexHint(`_chunk` IN (`_mark`.5)['evolved'].rt)
-UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT [defaultValueOfTypeName('Int64')][1 + `_outlived`] AS `number`, [defaultValueOfTypeName('DateTime64(6, \'UTC\')')][1 + `_outlived`] AS `created_at`, [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `price`
 FROM
 (
-    SELECT throwIf(sum(n) != (`_mark`.5)['evolved'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
-    FROM
-    (
-        SELECT count() AS n FROM `shop_tidemark`.`evolved_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['evolved'].clean, (`_mark`.5)['evolved'].dirty)
-        UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`evolved_masks` WHERE notEmpty((`_mark`.5)['evolved'].masks) AND `_chunk` IN (`_mark`.5)['evolved'].masks
-        UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`evolved_late` WHERE notEmpty((`_mark`.5)['evolved'].late) AND `_chunk` IN (`_mark`.5)['evolved'].late
-        UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`evolved_rt` WHERE `_chunk` IN (`_mark`.5)['evolved'].rt
-    )
+    SELECT throwIf(count() != (`_mark`.5)['evolved'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+    FROM `shop_tidemark`.`evolved_chunks` WHERE `_chunk` IN arrayConcat((`_mark`.5)['evolved'].clean, (`_mark`.5)['evolved'].dirty, (`_mark`.5)['evolved'].late, (`_mark`.5)['evolved'].rt)
 )
 WHERE `_outlived` = 1
 COMMENT 'tidemark: view of public.evolved';
@@ -159,10 +147,19 @@ INSERT INTO `shop_tidemark`.`evolved_changes`(`id`, `created_at`, `price_2`, `_c
 INSERT INTO `shop_tidemark`.`evolved_changes`(`id`, `created_at`, `price_2`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`, `_unchanged`, `_source_0`);
 
 -- insert_chunk
-INSERT INTO `shop_tidemark`.`evolved_rt`(`id`, `created_at`, `price_2`, `_chunk`);
+INSERT INTO `shop_tidemark`.`evolved_chunks`(`id`, `created_at`, `price_2`, `_chunk`);
 
--- insert_chunk
-INSERT INTO `shop_tidemark`.`evolved_historic`(`id`, `created_at`, `price_2`, `_chunk`);
+-- upgrade_chunks
+INSERT INTO `shop_tidemark`.`evolved_chunks` (`id`, `created_at`, `price_2`, `_chunk`)
+SELECT `id`, `created_at`, `price_2`, `_chunk` FROM `shop_tidemark`.`evolved_rt` WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)});
+
+-- upgrade_chunks
+INSERT INTO `shop_tidemark`.`evolved_chunks` (`id`, `created_at`, `price_2`, `_chunk`)
+SELECT `id`, `created_at`, `price_2`, bitOr(`_chunk`, 549755813888) FROM `shop_tidemark`.`evolved_historic` WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)});
+
+-- upgrade_masks
+INSERT INTO `shop_tidemark`.`evolved_masks` (`_chunk`, `_of`, `id`)
+SELECT {to:UInt64}, bitOr(`_of`, 549755813888), `id` FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN {masks:Array(UInt64)};
 
 -- resolve_unchanged
 INSERT INTO `shop_tidemark`.`evolved_changes` (`id`, `created_at`, `price_2`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`)
@@ -180,13 +177,10 @@ INNER JOIN
         SELECT `id`, `created_at`, `price_2`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`evolved_changes`
         WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` = {from:UInt64})
         UNION ALL
-        SELECT `id`, `created_at`, `price_2`, 0, 0 FROM `shop_tidemark`.`evolved_rt`
-        WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` = {from:UInt64})
+        SELECT `id`, `created_at`, `price_2`, 0, 0 FROM `shop_tidemark`.`evolved_chunks`
+        WHERE indexHint(`_chunk` IN {here:Array(UInt64)}) AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` = {from:UInt64})
         UNION ALL
-        SELECT `id`, `created_at`, `price_2`, 0, 0 FROM `shop_tidemark`.`evolved_late`
-        WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` = {from:UInt64})
-        UNION ALL
-        SELECT `id`, `created_at`, `price_2`, 0, 0 FROM `shop_tidemark`.`evolved_historic`
+        SELECT `id`, `created_at`, `price_2`, 0, 0 FROM `shop_tidemark`.`evolved_chunks`
         WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` = {from:UInt64})
             AND (`_chunk`, `id`) NOT IN
             (
@@ -220,23 +214,16 @@ SELECT count() FROM `shop_tidemark`.`evolved_changes` AS `_changes` WHERE `_chun
 SELECT count() FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`;
 
 -- locate
-SELECT 'new_rt', toUInt64(0), countIf((`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
+SELECT if((`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC')), 'new_rt', 'new_late') AS `_side`, toUInt64(0), count() FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` GROUP BY `_side`
 UNION ALL
-SELECT 'new_late', toUInt64(0), countIf(NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
-UNION ALL
-SELECT 'rt', `_chunk`, count() FROM `shop_tidemark`.`evolved_rt`
-WHERE indexHint(`_chunk` IN {rt:Array(UInt64)})
-    AND `id` IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
-GROUP BY `_chunk`
-UNION ALL
-SELECT 'late', `_chunk`, count() FROM `shop_tidemark`.`evolved_late`
-WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
+SELECT 'here', `_chunk`, count() FROM `shop_tidemark`.`evolved_chunks`
+WHERE indexHint(`_chunk` IN {here:Array(UInt64)})
     AND `id` IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 GROUP BY `_chunk`;
 
 -- mask_historic
 INSERT INTO `shop_tidemark`.`evolved_masks` (`_chunk`, `_of`, `id`)
-SELECT {to:UInt64}, `_chunk`, `id` FROM `shop_tidemark`.`evolved_historic`
+SELECT {to:UInt64}, `_chunk`, `id` FROM `shop_tidemark`.`evolved_chunks`
 WHERE indexHint(`_chunk` IN {historic:Array(UInt64)})
     AND `id` IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
     AND (`_chunk`, `id`) NOT IN
@@ -254,9 +241,9 @@ INSERT INTO `shop_tidemark`.`evolved_masks` (`_chunk`, `_of`, `id`)
 SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN {from:Array(UInt64)};
 
 -- rewrite
-INSERT INTO `shop_tidemark`.`evolved_rt` (`id`, `created_at`, `price_2`, `_chunk`)
+INSERT INTO `shop_tidemark`.`evolved_chunks` (`id`, `created_at`, `price_2`, `_chunk`)
 SETTINGS max_insert_threads = 4
-SELECT `id`, `created_at`, `price_2`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`evolved_rt`
+SELECT `id`, `created_at`, `price_2`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`evolved_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
@@ -264,8 +251,8 @@ SELECT `id`, `created_at`, `price_2`, {fresh:UInt64} FROM `shop_tidemark`.`evolv
 WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- rewrite
-INSERT INTO `shop_tidemark`.`evolved_late` (`id`, `created_at`, `price_2`, `_chunk`)
-SELECT `id`, `created_at`, `price_2`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`evolved_late`
+INSERT INTO `shop_tidemark`.`evolved_chunks` (`id`, `created_at`, `price_2`, `_chunk`)
+SELECT `id`, `created_at`, `price_2`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`evolved_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
@@ -274,115 +261,108 @@ WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND NOT (`created_at` >= fr
 
 -- count_chunks
 SELECT `_chunk`, count(), ifNull(min(toUnixTimestamp64Micro(`created_at`)), 4611686018427387903), assumeNotNull(if(count(`created_at`) < count(), 4611686018427387903, max(toUnixTimestamp64Micro(`created_at`))))
-FROM `shop_tidemark`.`evolved_rt`
-WHERE `_chunk` IN {chunks:Array(UInt64)}
-GROUP BY `_chunk`
-ORDER BY `_chunk`;
-
--- count_chunks
-SELECT `_chunk`, count(), ifNull(min(toUnixTimestamp64Micro(`created_at`)), 4611686018427387903), assumeNotNull(if(count(`created_at`) < count(), 4611686018427387903, max(toUnixTimestamp64Micro(`created_at`))))
-FROM `shop_tidemark`.`evolved_historic`
+FROM `shop_tidemark`.`evolved_chunks`
 WHERE `_chunk` IN {chunks:Array(UInt64)}
 GROUP BY `_chunk`
 ORDER BY `_chunk`;
 
 -- roll
-INSERT INTO `shop_tidemark`.`evolved_historic` (`id`, `created_at`, `price_2`, `_chunk`)
-SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_rt`
+INSERT INTO `shop_tidemark`.`evolved_chunks` (`id`, `created_at`, `price_2`, `_chunk`)
+SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- keep
-INSERT INTO `shop_tidemark`.`evolved_rt` (`id`, `created_at`, `price_2`, `_chunk`)
-SELECT `id`, `created_at`, `price_2`, if(ifNull(toUnixTimestamp64Micro(`created_at`) >= {far:Int64}, 1), {apart:UInt64}, {to:UInt64}) FROM `shop_tidemark`.`evolved_rt`
+INSERT INTO `shop_tidemark`.`evolved_chunks` (`id`, `created_at`, `price_2`, `_chunk`)
+SELECT `id`, `created_at`, `price_2`, if(ifNull(toUnixTimestamp64Micro(`created_at`) >= {far:Int64}, 1), {apart:UInt64}, {to:UInt64}) FROM `shop_tidemark`.`evolved_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- checksum
-SELECT count(), sum(cityHash64(tuple(`id`, `created_at`, `price_2`))) FROM `shop_tidemark`.`evolved_rt`
+SELECT count(), sum(cityHash64(tuple(`id`, `created_at`, `price_2`))) FROM `shop_tidemark`.`evolved_chunks`
 WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- checksum
-SELECT count(), sum(cityHash64(tuple(`id`, `created_at`, `price_2`))) FROM `shop_tidemark`.`evolved_historic`
+SELECT count(), sum(cityHash64(tuple(`id`, `created_at`, `price_2`))) FROM `shop_tidemark`.`evolved_chunks`
 WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND 1;
 
 -- fold
-INSERT INTO `shop_tidemark`.`evolved_historic` (`id`, `created_at`, `price_2`, `_chunk`)
+INSERT INTO `shop_tidemark`.`evolved_chunks` (`id`, `created_at`, `price_2`, `_chunk`)
 SELECT `id`, `created_at`, `price_2`, transform(toInt64(toYYYYMMDD(`created_at`)), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
 FROM
 (
-    SELECT `id`, `created_at`, `price_2` FROM `shop_tidemark`.`evolved_historic`
+    SELECT `id`, `created_at`, `price_2` FROM `shop_tidemark`.`evolved_chunks`
     WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
         AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
     UNION ALL
-    SELECT `id`, `created_at`, `price_2` FROM `shop_tidemark`.`evolved_late`
+    SELECT `id`, `created_at`, `price_2` FROM `shop_tidemark`.`evolved_chunks`
     WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
 )
 SETTINGS max_threads = 1;
 
 -- fold_periods
-SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`evolved_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`evolved_chunks` WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
 UNION DISTINCT
-SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`evolved_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`evolved_chunks` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
 
 -- fold
-INSERT INTO `shop_tidemark`.`evolved_historic` (`id`, `created_at`, `price_2`, `_chunk`)
+INSERT INTO `shop_tidemark`.`evolved_chunks` (`id`, `created_at`, `price_2`, `_chunk`)
 SELECT `id`, `created_at`, `price_2`, transform(toInt64(toYYYYMMDD(`created_at`)), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
 FROM
 (
-    SELECT `id`, `created_at`, `price_2` FROM `shop_tidemark`.`evolved_historic`
+    SELECT `id`, `created_at`, `price_2` FROM `shop_tidemark`.`evolved_chunks`
     WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
         AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
         AND NOT (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')))
     UNION ALL
-    SELECT `id`, `created_at`, `price_2` FROM `shop_tidemark`.`evolved_late`
+    SELECT `id`, `created_at`, `price_2` FROM `shop_tidemark`.`evolved_chunks`
     WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
 )
 SETTINGS max_threads = 1;
 
 -- fold_periods
-SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`evolved_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')))
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`evolved_chunks` WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')))
 UNION DISTINCT
-SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`evolved_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`evolved_chunks` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
 
 -- fold_masks
 INSERT INTO `shop_tidemark`.`evolved_masks` (`_chunk`, `_of`, `id`)
 SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`evolved_masks`
 WHERE `_chunk` IN {masks:Array(UInt64)} AND `_of` NOT IN {from:Array(UInt64)}
 UNION ALL
-SELECT {to:UInt64}, `_chunk`, `id` FROM `shop_tidemark`.`evolved_historic`
+SELECT {to:UInt64}, `_chunk`, `id` FROM `shop_tidemark`.`evolved_chunks`
 WHERE indexHint(`_chunk` IN {built:Array(UInt64)})
     AND `id` IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
 
 -- keep_late
-INSERT INTO `shop_tidemark`.`evolved_late` (`id`, `created_at`, `price_2`, `_chunk`)
-SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_late`
+INSERT INTO `shop_tidemark`.`evolved_chunks` (`id`, `created_at`, `price_2`, `_chunk`)
+SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND
     (
-        `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_late` WHERE `_chunk` IN {frozen:Array(UInt64)})
+        `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_chunks` WHERE `_chunk` IN {frozen:Array(UInt64)})
         OR `id` IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     );
 
 -- chunks_in_range
-SELECT DISTINCT `_chunk` FROM `shop_tidemark`.`evolved_historic` WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) ORDER BY `_chunk`;
+SELECT DISTINCT `_chunk` FROM `shop_tidemark`.`evolved_chunks` WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) ORDER BY `_chunk`;
 
 -- compare
 SELECT countIf(`_loaded` = 0), countIf(`_loaded` = 1), sumIf(`_hash`, `_loaded` = 0), sumIf(`_hash`, `_loaded` = 1)
 FROM
 (
-    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_historic`
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_chunks`
     WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
         AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
     UNION ALL
-    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_late`
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_chunks`
     WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     UNION ALL
-    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_rt`
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_chunks`
     WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     UNION ALL
-    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_historic`
+    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_chunks`
     WHERE indexHint(`_chunk` IN {loaded_historic:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     UNION ALL
-    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_rt`
+    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_chunks`
     WHERE indexHint(`_chunk` IN {loaded_rt:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
 
 );
@@ -391,20 +371,20 @@ FROM
 SELECT `_identity`, countIf(`_loaded` = 0) AS `_here`, countIf(`_loaded` = 1) AS `_there`
 FROM
 (
-    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_historic`
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_chunks`
     WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
         AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
     UNION ALL
-    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_late`
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_chunks`
     WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     UNION ALL
-    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_rt`
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_chunks`
     WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     UNION ALL
-    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_historic`
+    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_chunks`
     WHERE indexHint(`_chunk` IN {loaded_historic:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     UNION ALL
-    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_rt`
+    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `created_at`, `price_2`)) AS `_hash` FROM `shop_tidemark`.`evolved_chunks`
     WHERE indexHint(`_chunk` IN {loaded_rt:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
 
 )
@@ -414,40 +394,31 @@ ORDER BY `_identity`
 LIMIT {limit:UInt64};
 
 -- replace
-INSERT INTO `shop_tidemark`.`evolved_rt` (`id`, `created_at`, `price_2`, `_chunk`)
-SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_rt`
+INSERT INTO `shop_tidemark`.`evolved_chunks` (`id`, `created_at`, `price_2`, `_chunk`)
+SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)}))
 UNION ALL
-SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_rt`
-WHERE indexHint(`_chunk` IN {loaded:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
-
--- replace
-INSERT INTO `shop_tidemark`.`evolved_late` (`id`, `created_at`, `price_2`, `_chunk`)
-SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_late`
-WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)}))
-UNION ALL
-SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_late`
+SELECT `id`, `created_at`, `price_2`, {to:UInt64} FROM `shop_tidemark`.`evolved_chunks`
 WHERE indexHint(`_chunk` IN {loaded:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`evolved_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
 
 -- add_columns
-ALTER TABLE `shop_tidemark`.`evolved_rt`
+ALTER TABLE `shop_tidemark`.`evolved_chunks`
     ADD COLUMN IF NOT EXISTS `added_2` Int64 DEFAULT 1;
 
 -- check_invariants
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT
-    (SELECT count() FROM `shop_tidemark`.`evolved_rt` WHERE `_chunk` IN (`_mark`.5)['evolved'].rt AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `rt_before_split`,
-    (SELECT count() FROM `shop_tidemark`.`evolved_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['evolved'].clean, (`_mark`.5)['evolved'].dirty) AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `historic_after_split`,
-    (SELECT count() FROM `shop_tidemark`.`evolved_late` WHERE `_chunk` IN (`_mark`.5)['evolved'].late AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `late_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`evolved_chunks` WHERE `_chunk` IN (`_mark`.5)['evolved'].rt AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `rt_before_split`,
+    (SELECT count() FROM `shop_tidemark`.`evolved_chunks` WHERE `_chunk` IN arrayConcat((`_mark`.5)['evolved'].clean, (`_mark`.5)['evolved'].dirty) AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `historic_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`evolved_chunks` WHERE `_chunk` IN (`_mark`.5)['evolved'].late AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `late_after_split`,
     (SELECT count() FROM
     (
         SELECT 1 FROM
         (
-            SELECT `id` FROM `shop_tidemark`.`evolved_historic`
+            SELECT `id` FROM `shop_tidemark`.`evolved_chunks`
             WHERE `_chunk` IN arrayConcat((`_mark`.5)['evolved'].clean, (`_mark`.5)['evolved'].dirty)
                 AND (`_chunk`, `id`) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN (`_mark`.5)['evolved'].masks)
-            UNION ALL SELECT `id` FROM `shop_tidemark`.`evolved_late` WHERE `_chunk` IN (`_mark`.5)['evolved'].late
-            UNION ALL SELECT `id` FROM `shop_tidemark`.`evolved_rt` WHERE `_chunk` IN (`_mark`.5)['evolved'].rt
+            UNION ALL SELECT `id` FROM `shop_tidemark`.`evolved_chunks` WHERE `_chunk` IN arrayConcat((`_mark`.5)['evolved'].late, (`_mark`.5)['evolved'].rt)
         )
         GROUP BY `id`
         HAVING count() > 1
@@ -459,27 +430,30 @@ SELECT
     )) AS `masked_twice`,
     (SELECT count() FROM `shop_tidemark`.`evolved_masks`
         WHERE `_chunk` IN (`_mark`.5)['evolved'].masks
-            AND (`_of`, `id`) NOT IN (SELECT `_chunk`, `id` FROM `shop_tidemark`.`evolved_historic` WHERE `_chunk` IN (`_mark`.5)['evolved'].dirty)) AS `masks_of_nothing`,
+            AND (`_of`, `id`) NOT IN (SELECT `_chunk`, `id` FROM `shop_tidemark`.`evolved_chunks` WHERE `_chunk` IN (`_mark`.5)['evolved'].dirty)) AS `masks_of_nothing`,
     toInt64((`_mark`.5)['evolved'].rows)
-        - (SELECT count() FROM `shop_tidemark`.`evolved_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['evolved'].clean, (`_mark`.5)['evolved'].dirty))
-        - (SELECT count() FROM `shop_tidemark`.`evolved_masks` WHERE `_chunk` IN (`_mark`.5)['evolved'].masks)
-        - (SELECT count() FROM `shop_tidemark`.`evolved_late` WHERE `_chunk` IN (`_mark`.5)['evolved'].late)
-        - (SELECT count() FROM `shop_tidemark`.`evolved_rt` WHERE `_chunk` IN (`_mark`.5)['evolved'].rt) AS `rows_missing`;
+        - (SELECT count() FROM `shop_tidemark`.`evolved_chunks` WHERE `_chunk` IN arrayConcat((`_mark`.5)['evolved'].clean, (`_mark`.5)['evolved'].dirty, (`_mark`.5)['evolved'].late, (`_mark`.5)['evolved'].rt)) AS `rows_missing`;
 
 -- drop_partitions
-ALTER TABLE `shop_tidemark`.`evolved_rt` DROP PARTITION ID '1';
+ALTER TABLE `shop_tidemark`.`evolved_masks` DROP PARTITION ID '1';
 
--- drop_partitions
-ALTER TABLE `shop_tidemark`.`evolved_historic` DROP PARTITION ID '20260101-1', DROP PARTITION ID '20260102-1';
+-- clear_partitions
+ALTER TABLE `shop_tidemark`.`evolved_chunks` REPLACE PARTITION ID '20260101-1' FROM `shop_tidemark`.`evolved_empty`, REPLACE PARTITION ID '0-2' FROM `shop_tidemark`.`evolved_empty`;
+
+-- drop_view
+DROP VIEW IF EXISTS `shop_tidemark`.`evolved_rt`;
+
+-- drop_view
+DROP VIEW IF EXISTS `shop_tidemark`.`evolved_late`;
+
+-- drop_view
+DROP VIEW IF EXISTS `shop_tidemark`.`evolved_historic`;
 
 -- drop_table
-DROP TABLE IF EXISTS `shop_tidemark`.`evolved_rt` SYNC;
+DROP TABLE IF EXISTS `shop_tidemark`.`evolved_chunks` SYNC;
 
 -- drop_table
-DROP TABLE IF EXISTS `shop_tidemark`.`evolved_late` SYNC;
-
--- drop_table
-DROP TABLE IF EXISTS `shop_tidemark`.`evolved_historic` SYNC;
+DROP TABLE IF EXISTS `shop_tidemark`.`evolved_empty` SYNC;
 
 -- drop_table
 DROP TABLE IF EXISTS `shop_tidemark`.`evolved_masks` SYNC;

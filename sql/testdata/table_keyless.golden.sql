@@ -1,37 +1,5 @@
 -- create_chunks
-CREATE TABLE IF NOT EXISTS `shop_tidemark`.`keyless_rt`
-(
-    `price` Decimal(12, 2),
-    `mtime` Nullable(DateTime64(6, 'America/New_York')),
-    `_lsn` UInt64,
-    `_ordinal` UInt64,
-    `_chunk` UInt64,
-    INDEX `_date` `mtime` TYPE minmax GRANULARITY 64
-)
-ENGINE = MergeTree
-PARTITION BY `_chunk`
-ORDER BY (`_lsn`, `_ordinal`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
-COMMENT 'tidemark: rt chunks of public.keyless; query the view instead';
-
--- create_chunks
-CREATE TABLE IF NOT EXISTS `shop_tidemark`.`keyless_late`
-(
-    `price` Decimal(12, 2),
-    `mtime` Nullable(DateTime64(6, 'America/New_York')),
-    `_lsn` UInt64,
-    `_ordinal` UInt64,
-    `_chunk` UInt64,
-    INDEX `_date` `mtime` TYPE minmax GRANULARITY 64
-)
-ENGINE = MergeTree
-PARTITION BY `_chunk`
-ORDER BY (`_lsn`, `_ordinal`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
-COMMENT 'tidemark: late chunks of public.keyless; query the view instead';
-
--- create_chunks
-CREATE TABLE IF NOT EXISTS `shop_tidemark`.`keyless_historic`
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`keyless_chunks`
 (
     `price` Decimal(12, 2),
     `mtime` Nullable(DateTime64(6, 'America/New_York')),
@@ -40,10 +8,25 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`keyless_historic`
     `_chunk` UInt64
 )
 ENGINE = MergeTree
-PARTITION BY (toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`)), `_chunk`)
+PARTITION BY (if(bitTest(`_chunk`, 39), toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`)), 0), `_chunk`)
 ORDER BY (`_lsn`, `_ordinal`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
-COMMENT 'tidemark: historic chunks of public.keyless; query the view instead';
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = '', min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
+COMMENT 'tidemark: chunks of public.keyless; query the view instead';
+
+-- create_chunks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`keyless_empty`
+(
+    `price` Decimal(12, 2),
+    `mtime` Nullable(DateTime64(6, 'America/New_York')),
+    `_lsn` UInt64,
+    `_ordinal` UInt64,
+    `_chunk` UInt64
+)
+ENGINE = MergeTree
+PARTITION BY (if(bitTest(`_chunk`, 39), toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`)), 0), `_chunk`)
+ORDER BY (`_lsn`, `_ordinal`)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = '', min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
+COMMENT 'tidemark: no row ever; what takes the place of partitions of public.keyless that go';
 
 -- create_masks
 CREATE TABLE IF NOT EXISTS `shop_tidemark`.`keyless_masks`
@@ -56,7 +39,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`keyless_masks`
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY (`_of`, `_lsn`, `_ordinal`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = ''
 COMMENT 'tidemark: the dead rows (_of, key) of HISTORIC chunks of public.keyless';
 
 -- create_changes
@@ -78,8 +61,35 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`keyless_changes`
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY tuple()
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = ''
 COMMENT 'tidemark: the changes of the tick under way to public.keyless';
+
+-- create_region_view
+CREATE VIEW IF NOT EXISTS `shop_tidemark`.`keyless_rt`
+SQL SECURITY INVOKER
+AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, `_chunk` FROM `shop_tidemark`.`keyless_chunks`
+WHERE `_chunk` IN arrayConcat((`_mark`.5)['keyless'].rt)
+COMMENT 'tidemark: what the newest mark lists of RT of public.keyless; query the view instead';
+
+-- create_region_view
+CREATE VIEW IF NOT EXISTS `shop_tidemark`.`keyless_late`
+SQL SECURITY INVOKER
+AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, `_chunk` FROM `shop_tidemark`.`keyless_chunks`
+WHERE `_chunk` IN arrayConcat((`_mark`.5)['keyless'].late)
+COMMENT 'tidemark: what the newest mark lists of LATE of public.keyless; query the view instead';
+
+-- create_region_view
+CREATE VIEW IF NOT EXISTS `shop_tidemark`.`keyless_historic`
+SQL SECURITY INVOKER
+AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, `_chunk` FROM `shop_tidemark`.`keyless_chunks`
+WHERE `_chunk` IN arrayConcat((`_mark`.5)['keyless'].clean, (`_mark`.5)['keyless'].dirty)
+COMMENT 'tidemark: what the newest mark lists of HISTORIC of public.keyless; query the view instead';
 
 -- create_view
 CREATE OR REPLACE VIEW `shop`.`keyless`
@@ -89,37 +99,22 @@ CREATE OR REPLACE VIEW `shop`.`keyless`
 )
 SQL SECURITY INVOKER
 AS
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT defaultValueOfTypeName('Decimal(12, 2)') AS `price`, defaultValueOfTypeName('Nullable(DateTime64(6, \'America/New_York\'))') AS `mtime` FROM system.one
 WHERE throwIf(NOT mapContains(`_mark`.5, 'keyless'), 'tidemark: public.keyless is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
     OR throwIf(`_mark`.3 <= 0 OR (`_mark`.5)['keyless'].narrowed > 0 AND `_mark`.3 > (`_mark`.5)['keyless'].narrowed, 'tidemark: the columns of public.keyless changed while this query was planned; run it again')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
-SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_historic`
-WHERE indexHint(`_chunk` IN (`_mark`.5)['keyless'].clean)
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_chunks`
+WHERE indexHint(`_chunk` IN arrayConcat((`_mark`.5)['keyless'].clean, (`_mark`.5)['keyless'].late, (`_mark`.5)['keyless'].rt))
 UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
-SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_late`
-WHERE notEmpty((`_mark`.5)['keyless'].late) AND indexHint(`_chunk` IN (`_mark`.5)['keyless'].late)
-UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
-SELECT `price`, `mtime` FROM `shop_tidemark`.`keyless_rt`
-WHERE indexHint(`_chunk` IN (`_mark`.5)['keyless'].rt)
-UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT [defaultValueOfTypeName('Decimal(12, 2)')][1 + `_outlived`] AS `price`, [defaultValueOfTypeName('Nullable(DateTime64(6, \'America/New_York\'))')][1 + `_outlived`] AS `mtime`
 FROM
 (
-    SELECT throwIf(sum(n) != (`_mark`.5)['keyless'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
-    FROM
-    (
-        SELECT count() AS n FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN (`_mark`.5)['keyless'].clean
-        UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`keyless_late` WHERE notEmpty((`_mark`.5)['keyless'].late) AND `_chunk` IN (`_mark`.5)['keyless'].late
-        UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN (`_mark`.5)['keyless'].rt
-    )
+    SELECT throwIf(count() != (`_mark`.5)['keyless'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+    FROM `shop_tidemark`.`keyless_chunks` WHERE `_chunk` IN arrayConcat((`_mark`.5)['keyless'].clean, (`_mark`.5)['keyless'].dirty, (`_mark`.5)['keyless'].late, (`_mark`.5)['keyless'].rt)
 )
 WHERE `_outlived` = 1
 COMMENT 'tidemark: view of public.keyless';
@@ -143,10 +138,19 @@ INSERT INTO `shop_tidemark`.`keyless_changes`(`price`, `mtime`, `_chunk`, `_lsn`
 INSERT INTO `shop_tidemark`.`keyless_changes`(`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`, `_unchanged`, `_source_0`, `_source_1`);
 
 -- insert_chunk
-INSERT INTO `shop_tidemark`.`keyless_rt`(`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`);
+INSERT INTO `shop_tidemark`.`keyless_chunks`(`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`);
 
--- insert_chunk
-INSERT INTO `shop_tidemark`.`keyless_historic`(`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`);
+-- upgrade_chunks
+INSERT INTO `shop_tidemark`.`keyless_chunks` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, `_chunk` FROM `shop_tidemark`.`keyless_rt` WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)});
+
+-- upgrade_chunks
+INSERT INTO `shop_tidemark`.`keyless_chunks` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, bitOr(`_chunk`, 549755813888) FROM `shop_tidemark`.`keyless_historic` WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)});
+
+-- upgrade_masks
+INSERT INTO `shop_tidemark`.`keyless_masks` (`_chunk`, `_of`, `_lsn`, `_ordinal`)
+SELECT {to:UInt64}, bitOr(`_of`, 549755813888), `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN {masks:Array(UInt64)};
 
 -- resolve_unchanged
 INSERT INTO `shop_tidemark`.`keyless_changes` (`price`, `mtime`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`)
@@ -163,13 +167,10 @@ INNER JOIN
         SELECT `price`, `mtime`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes`
         WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (`_lsn`, `_ordinal`) IN (SELECT `_source_0`, `_source_1` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` = {from:UInt64})
         UNION ALL
-        SELECT `price`, `mtime`, 0, 0 FROM `shop_tidemark`.`keyless_rt`
-        WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND (`_lsn`, `_ordinal`) IN (SELECT `_source_0`, `_source_1` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` = {from:UInt64})
+        SELECT `price`, `mtime`, 0, 0 FROM `shop_tidemark`.`keyless_chunks`
+        WHERE indexHint(`_chunk` IN {here:Array(UInt64)}) AND (`_lsn`, `_ordinal`) IN (SELECT `_source_0`, `_source_1` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` = {from:UInt64})
         UNION ALL
-        SELECT `price`, `mtime`, 0, 0 FROM `shop_tidemark`.`keyless_late`
-        WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND (`_lsn`, `_ordinal`) IN (SELECT `_source_0`, `_source_1` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` = {from:UInt64})
-        UNION ALL
-        SELECT `price`, `mtime`, 0, 0 FROM `shop_tidemark`.`keyless_historic`
+        SELECT `price`, `mtime`, 0, 0 FROM `shop_tidemark`.`keyless_chunks`
         WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (`_lsn`, `_ordinal`) IN (SELECT `_source_0`, `_source_1` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` = {from:UInt64})
             AND (`_chunk`, `_lsn`, `_ordinal`) NOT IN
             (
@@ -203,23 +204,16 @@ SELECT count() FROM `shop_tidemark`.`keyless_changes` AS `_changes` WHERE `_chun
 SELECT count() FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`;
 
 -- locate
-SELECT 'new_rt', toUInt64(0), countIf((ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
+SELECT if((ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1)), 'new_rt', 'new_late') AS `_side`, toUInt64(0), count() FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` GROUP BY `_side`
 UNION ALL
-SELECT 'new_late', toUInt64(0), countIf(NOT (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
-UNION ALL
-SELECT 'rt', `_chunk`, count() FROM `shop_tidemark`.`keyless_rt`
-WHERE indexHint(`_chunk` IN {rt:Array(UInt64)})
-    AND (`_lsn`, `_ordinal`) IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
-GROUP BY `_chunk`
-UNION ALL
-SELECT 'late', `_chunk`, count() FROM `shop_tidemark`.`keyless_late`
-WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
+SELECT 'here', `_chunk`, count() FROM `shop_tidemark`.`keyless_chunks`
+WHERE indexHint(`_chunk` IN {here:Array(UInt64)})
     AND (`_lsn`, `_ordinal`) IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 GROUP BY `_chunk`;
 
 -- mask_historic
 INSERT INTO `shop_tidemark`.`keyless_masks` (`_chunk`, `_of`, `_lsn`, `_ordinal`)
-SELECT {to:UInt64}, `_chunk`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_historic`
+SELECT {to:UInt64}, `_chunk`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_chunks`
 WHERE indexHint(`_chunk` IN {historic:Array(UInt64)})
     AND (`_lsn`, `_ordinal`) IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
     AND (`_chunk`, `_lsn`, `_ordinal`) NOT IN
@@ -237,9 +231,9 @@ INSERT INTO `shop_tidemark`.`keyless_masks` (`_chunk`, `_of`, `_lsn`, `_ordinal`
 SELECT {to:UInt64}, `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN {from:Array(UInt64)};
 
 -- rewrite
-INSERT INTO `shop_tidemark`.`keyless_rt` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
+INSERT INTO `shop_tidemark`.`keyless_chunks` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
 SETTINGS max_insert_threads = 4
-SELECT `price`, `mtime`, `_lsn`, `_ordinal`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`keyless_rt`
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`keyless_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND (`_lsn`, `_ordinal`) NOT IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
@@ -247,8 +241,8 @@ SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {fresh:UInt64} FROM `shop_tidemark`
 WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1));
 
 -- rewrite
-INSERT INTO `shop_tidemark`.`keyless_late` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
-SELECT `price`, `mtime`, `_lsn`, `_ordinal`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`keyless_late`
+INSERT INTO `shop_tidemark`.`keyless_chunks` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`keyless_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND (`_lsn`, `_ordinal`) NOT IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
@@ -257,114 +251,107 @@ WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND NOT (ifNull(`mtime` >= 
 
 -- count_chunks
 SELECT `_chunk`, count(), ifNull(min(toUnixTimestamp64Micro(`mtime`)), 4611686018427387903), assumeNotNull(if(count(`mtime`) < count(), 4611686018427387903, max(toUnixTimestamp64Micro(`mtime`))))
-FROM `shop_tidemark`.`keyless_rt`
-WHERE `_chunk` IN {chunks:Array(UInt64)}
-GROUP BY `_chunk`
-ORDER BY `_chunk`;
-
--- count_chunks
-SELECT `_chunk`, count(), ifNull(min(toUnixTimestamp64Micro(`mtime`)), 4611686018427387903), assumeNotNull(if(count(`mtime`) < count(), 4611686018427387903, max(toUnixTimestamp64Micro(`mtime`))))
-FROM `shop_tidemark`.`keyless_historic`
+FROM `shop_tidemark`.`keyless_chunks`
 WHERE `_chunk` IN {chunks:Array(UInt64)}
 GROUP BY `_chunk`
 ORDER BY `_chunk`;
 
 -- roll
-INSERT INTO `shop_tidemark`.`keyless_historic` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
-SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_rt`
+INSERT INTO `shop_tidemark`.`keyless_chunks` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1));
 
 -- keep
-INSERT INTO `shop_tidemark`.`keyless_rt` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
-SELECT `price`, `mtime`, `_lsn`, `_ordinal`, if(ifNull(toUnixTimestamp64Micro(`mtime`) >= {far:Int64}, 1), {apart:UInt64}, {to:UInt64}) FROM `shop_tidemark`.`keyless_rt`
+INSERT INTO `shop_tidemark`.`keyless_chunks` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, if(ifNull(toUnixTimestamp64Micro(`mtime`) >= {far:Int64}, 1), {apart:UInt64}, {to:UInt64}) FROM `shop_tidemark`.`keyless_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1));
 
 -- checksum
-SELECT count(), sum(cityHash64(tuple(`price`, `mtime`, `_lsn`, `_ordinal`))) FROM `shop_tidemark`.`keyless_rt`
+SELECT count(), sum(cityHash64(tuple(`price`, `mtime`, `_lsn`, `_ordinal`))) FROM `shop_tidemark`.`keyless_chunks`
 WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND NOT (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1));
 
 -- checksum
-SELECT count(), sum(cityHash64(tuple(`price`, `mtime`, `_lsn`, `_ordinal`))) FROM `shop_tidemark`.`keyless_historic`
+SELECT count(), sum(cityHash64(tuple(`price`, `mtime`, `_lsn`, `_ordinal`))) FROM `shop_tidemark`.`keyless_chunks`
 WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND 1;
 
 -- fold
-INSERT INTO `shop_tidemark`.`keyless_historic` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
+INSERT INTO `shop_tidemark`.`keyless_chunks` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
 SELECT `price`, `mtime`, `_lsn`, `_ordinal`, transform(toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`))), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
 FROM
 (
-    SELECT `price`, `mtime`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_historic`
+    SELECT `price`, `mtime`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_chunks`
     WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
         AND (`_chunk`, identity(`_lsn`), `_ordinal`) NOT IN (SELECT `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
     UNION ALL
-    SELECT `price`, `mtime`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_late`
+    SELECT `price`, `mtime`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_chunks`
     WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
 )
 SETTINGS max_threads = 1;
 
 -- fold_periods
-SELECT DISTINCT toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`))) FROM `shop_tidemark`.`keyless_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+SELECT DISTINCT toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`))) FROM `shop_tidemark`.`keyless_chunks` WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
 UNION DISTINCT
-SELECT DISTINCT toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`))) FROM `shop_tidemark`.`keyless_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
+SELECT DISTINCT toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`))) FROM `shop_tidemark`.`keyless_chunks` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
 
 -- fold
-INSERT INTO `shop_tidemark`.`keyless_historic` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
+INSERT INTO `shop_tidemark`.`keyless_chunks` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
 SELECT `price`, `mtime`, `_lsn`, `_ordinal`, transform(toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`))), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
 FROM
 (
-    SELECT `price`, `mtime`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_historic`
+    SELECT `price`, `mtime`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_chunks`
     WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
         AND (`_chunk`, identity(`_lsn`), `_ordinal`) NOT IN (SELECT `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
         AND NOT (ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8}))
     UNION ALL
-    SELECT `price`, `mtime`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_late`
+    SELECT `price`, `mtime`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_chunks`
     WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
 )
 SETTINGS max_threads = 1;
 
 -- fold_periods
-SELECT DISTINCT toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`))) FROM `shop_tidemark`.`keyless_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8}))
+SELECT DISTINCT toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`))) FROM `shop_tidemark`.`keyless_chunks` WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8}))
 UNION DISTINCT
-SELECT DISTINCT toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`))) FROM `shop_tidemark`.`keyless_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
+SELECT DISTINCT toInt64(toYYYYMMDD(assumeNotNull(`mtime`)) * 100 + toHour(assumeNotNull(`mtime`))) FROM `shop_tidemark`.`keyless_chunks` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
 
 -- fold_masks
 INSERT INTO `shop_tidemark`.`keyless_masks` (`_chunk`, `_of`, `_lsn`, `_ordinal`)
 SELECT {to:UInt64}, `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks`
 WHERE `_chunk` IN {masks:Array(UInt64)} AND `_of` NOT IN {from:Array(UInt64)}
 UNION ALL
-SELECT {to:UInt64}, `_chunk`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_historic`
+SELECT {to:UInt64}, `_chunk`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_chunks`
 WHERE indexHint(`_chunk` IN {built:Array(UInt64)})
     AND (`_lsn`, `_ordinal`) IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
 
 -- keep_late
-INSERT INTO `shop_tidemark`.`keyless_late` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
-SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_late`
+INSERT INTO `shop_tidemark`.`keyless_chunks` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND
     (
-        (`_lsn`, `_ordinal`) NOT IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN {frozen:Array(UInt64)})
+        (`_lsn`, `_ordinal`) NOT IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_chunks` WHERE `_chunk` IN {frozen:Array(UInt64)})
         OR (`_lsn`, `_ordinal`) IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     );
 
 -- chunks_in_range
-SELECT DISTINCT `_chunk` FROM `shop_tidemark`.`keyless_historic` WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8})) ORDER BY `_chunk`;
+SELECT DISTINCT `_chunk` FROM `shop_tidemark`.`keyless_chunks` WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8})) ORDER BY `_chunk`;
 
 -- compare
 SELECT countIf(`_loaded` = 0), countIf(`_loaded` = 1), sumIf(`_hash`, `_loaded` = 0), sumIf(`_hash`, `_loaded` = 1)
 FROM
 (
-    SELECT 0 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_historic`
+    SELECT 0 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_chunks`
     WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8})) AND `_lsn` < {barrier:UInt64}
     UNION ALL
-    SELECT 0 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_late`
+    SELECT 0 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_chunks`
     WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND (ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8})) AND `_lsn` < {barrier:UInt64}
     UNION ALL
-    SELECT 0 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_rt`
+    SELECT 0 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_chunks`
     WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND (ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8})) AND `_lsn` < {barrier:UInt64}
     UNION ALL
-    SELECT 1 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_historic`
+    SELECT 1 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_chunks`
     WHERE indexHint(`_chunk` IN {loaded_historic:Array(UInt64)}) AND `_lsn` < {barrier:UInt64}
     UNION ALL
-    SELECT 1 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_rt`
+    SELECT 1 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_chunks`
     WHERE indexHint(`_chunk` IN {loaded_rt:Array(UInt64)}) AND `_lsn` < {barrier:UInt64}
 
 );
@@ -373,19 +360,19 @@ FROM
 SELECT `_identity`, countIf(`_loaded` = 0) AS `_here`, countIf(`_loaded` = 1) AS `_there`
 FROM
 (
-    SELECT 0 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_historic`
+    SELECT 0 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_chunks`
     WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND (ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8})) AND `_lsn` < {barrier:UInt64}
     UNION ALL
-    SELECT 0 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_late`
+    SELECT 0 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_chunks`
     WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND (ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8})) AND `_lsn` < {barrier:UInt64}
     UNION ALL
-    SELECT 0 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_rt`
+    SELECT 0 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_chunks`
     WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND (ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8})) AND `_lsn` < {barrier:UInt64}
     UNION ALL
-    SELECT 1 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_historic`
+    SELECT 1 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_chunks`
     WHERE indexHint(`_chunk` IN {loaded_historic:Array(UInt64)}) AND `_lsn` < {barrier:UInt64}
     UNION ALL
-    SELECT 1 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_rt`
+    SELECT 1 AS `_loaded`, [toString(`price`), ifNull(toString(`mtime`), 'NULL')] AS `_identity`, cityHash64(tuple(`price`, `mtime`)) AS `_hash` FROM `shop_tidemark`.`keyless_chunks`
     WHERE indexHint(`_chunk` IN {loaded_rt:Array(UInt64)}) AND `_lsn` < {barrier:UInt64}
 
 )
@@ -395,40 +382,31 @@ ORDER BY `_identity`
 LIMIT {limit:UInt64};
 
 -- replace
-INSERT INTO `shop_tidemark`.`keyless_rt` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
-SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_rt`
+INSERT INTO `shop_tidemark`.`keyless_chunks` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT ((ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8})) AND `_lsn` < {barrier:UInt64})
 UNION ALL
-SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_rt`
-WHERE indexHint(`_chunk` IN {loaded:Array(UInt64)}) AND `_lsn` < {barrier:UInt64};
-
--- replace
-INSERT INTO `shop_tidemark`.`keyless_late` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
-SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_late`
-WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT ((ifNull(({open_start:UInt8} OR `mtime` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `mtime` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')), {open_end:UInt8})) AND `_lsn` < {barrier:UInt64})
-UNION ALL
-SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_late`
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_chunks`
 WHERE indexHint(`_chunk` IN {loaded:Array(UInt64)}) AND `_lsn` < {barrier:UInt64};
 
 -- add_columns
-ALTER TABLE `shop_tidemark`.`keyless_rt`
+ALTER TABLE `shop_tidemark`.`keyless_chunks`
     ADD COLUMN IF NOT EXISTS `added_2` Decimal(12, 2) DEFAULT 1;
 
 -- check_invariants
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT
-    (SELECT count() FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN (`_mark`.5)['keyless'].rt AND NOT (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `rt_before_split`,
-    (SELECT count() FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['keyless'].clean, (`_mark`.5)['keyless'].dirty) AND (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `historic_after_split`,
-    (SELECT count() FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN (`_mark`.5)['keyless'].late AND (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `late_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`keyless_chunks` WHERE `_chunk` IN (`_mark`.5)['keyless'].rt AND NOT (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `rt_before_split`,
+    (SELECT count() FROM `shop_tidemark`.`keyless_chunks` WHERE `_chunk` IN arrayConcat((`_mark`.5)['keyless'].clean, (`_mark`.5)['keyless'].dirty) AND (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `historic_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`keyless_chunks` WHERE `_chunk` IN (`_mark`.5)['keyless'].late AND (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1))) AS `late_after_split`,
     (SELECT count() FROM
     (
         SELECT 1 FROM
         (
-            SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_historic`
+            SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_chunks`
             WHERE `_chunk` IN arrayConcat((`_mark`.5)['keyless'].clean, (`_mark`.5)['keyless'].dirty)
                 AND (`_chunk`, `_lsn`, `_ordinal`) NOT IN (SELECT `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN (`_mark`.5)['keyless'].masks)
-            UNION ALL SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN (`_mark`.5)['keyless'].late
-            UNION ALL SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN (`_mark`.5)['keyless'].rt
+            UNION ALL SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_chunks` WHERE `_chunk` IN arrayConcat((`_mark`.5)['keyless'].late, (`_mark`.5)['keyless'].rt)
         )
         GROUP BY `_lsn`, `_ordinal`
         HAVING count() > 1
@@ -440,27 +418,30 @@ SELECT
     )) AS `masked_twice`,
     (SELECT count() FROM `shop_tidemark`.`keyless_masks`
         WHERE `_chunk` IN (`_mark`.5)['keyless'].masks
-            AND (`_of`, `_lsn`, `_ordinal`) NOT IN (SELECT `_chunk`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN (`_mark`.5)['keyless'].dirty)) AS `masks_of_nothing`,
+            AND (`_of`, `_lsn`, `_ordinal`) NOT IN (SELECT `_chunk`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_chunks` WHERE `_chunk` IN (`_mark`.5)['keyless'].dirty)) AS `masks_of_nothing`,
     toInt64((`_mark`.5)['keyless'].rows)
-        - (SELECT count() FROM `shop_tidemark`.`keyless_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['keyless'].clean, (`_mark`.5)['keyless'].dirty))
-        - (SELECT count() FROM `shop_tidemark`.`keyless_masks` WHERE `_chunk` IN (`_mark`.5)['keyless'].masks)
-        - (SELECT count() FROM `shop_tidemark`.`keyless_late` WHERE `_chunk` IN (`_mark`.5)['keyless'].late)
-        - (SELECT count() FROM `shop_tidemark`.`keyless_rt` WHERE `_chunk` IN (`_mark`.5)['keyless'].rt) AS `rows_missing`;
+        - (SELECT count() FROM `shop_tidemark`.`keyless_chunks` WHERE `_chunk` IN arrayConcat((`_mark`.5)['keyless'].clean, (`_mark`.5)['keyless'].dirty, (`_mark`.5)['keyless'].late, (`_mark`.5)['keyless'].rt)) AS `rows_missing`;
 
 -- drop_partitions
-ALTER TABLE `shop_tidemark`.`keyless_rt` DROP PARTITION ID '1';
+ALTER TABLE `shop_tidemark`.`keyless_masks` DROP PARTITION ID '1';
 
--- drop_partitions
-ALTER TABLE `shop_tidemark`.`keyless_historic` DROP PARTITION ID '20260101-1', DROP PARTITION ID '20260102-1';
+-- clear_partitions
+ALTER TABLE `shop_tidemark`.`keyless_chunks` REPLACE PARTITION ID '20260101-1' FROM `shop_tidemark`.`keyless_empty`, REPLACE PARTITION ID '0-2' FROM `shop_tidemark`.`keyless_empty`;
+
+-- drop_view
+DROP VIEW IF EXISTS `shop_tidemark`.`keyless_rt`;
+
+-- drop_view
+DROP VIEW IF EXISTS `shop_tidemark`.`keyless_late`;
+
+-- drop_view
+DROP VIEW IF EXISTS `shop_tidemark`.`keyless_historic`;
 
 -- drop_table
-DROP TABLE IF EXISTS `shop_tidemark`.`keyless_rt` SYNC;
+DROP TABLE IF EXISTS `shop_tidemark`.`keyless_chunks` SYNC;
 
 -- drop_table
-DROP TABLE IF EXISTS `shop_tidemark`.`keyless_late` SYNC;
-
--- drop_table
-DROP TABLE IF EXISTS `shop_tidemark`.`keyless_historic` SYNC;
+DROP TABLE IF EXISTS `shop_tidemark`.`keyless_empty` SYNC;
 
 -- drop_table
 DROP TABLE IF EXISTS `shop_tidemark`.`keyless_masks` SYNC;

@@ -1,35 +1,5 @@
 -- create_chunks
-CREATE TABLE IF NOT EXISTS `shop_tidemark`.`own_rt`
-(
-    `_chunk` Int64,
-    `__source_7` Nullable(Int64),
-    `created_at` DateTime64(6, 'UTC'),
-    `___chunk` UInt64,
-    INDEX `___date` `created_at` TYPE minmax GRANULARITY 64
-)
-ENGINE = MergeTree
-PARTITION BY `___chunk`
-ORDER BY `_chunk`
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
-COMMENT 'tidemark: rt chunks of public.own; query the view instead';
-
--- create_chunks
-CREATE TABLE IF NOT EXISTS `shop_tidemark`.`own_late`
-(
-    `_chunk` Int64,
-    `__source_7` Nullable(Int64),
-    `created_at` DateTime64(6, 'UTC'),
-    `___chunk` UInt64,
-    INDEX `___date` `created_at` TYPE minmax GRANULARITY 64
-)
-ENGINE = MergeTree
-PARTITION BY `___chunk`
-ORDER BY `_chunk`
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
-COMMENT 'tidemark: late chunks of public.own; query the view instead';
-
--- create_chunks
-CREATE TABLE IF NOT EXISTS `shop_tidemark`.`own_historic`
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`own_chunks`
 (
     `_chunk` Int64,
     `__source_7` Nullable(Int64),
@@ -37,10 +7,24 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`own_historic`
     `___chunk` UInt64
 )
 ENGINE = MergeTree
-PARTITION BY (toYYYYMMDD(`created_at`), `___chunk`)
+PARTITION BY (if(bitTest(`___chunk`, 39), toYYYYMMDD(`created_at`), 0), `___chunk`)
 ORDER BY `_chunk`
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
-COMMENT 'tidemark: historic chunks of public.own; query the view instead';
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = '', min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
+COMMENT 'tidemark: chunks of public.own; query the view instead';
+
+-- create_chunks
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`own_empty`
+(
+    `_chunk` Int64,
+    `__source_7` Nullable(Int64),
+    `created_at` DateTime64(6, 'UTC'),
+    `___chunk` UInt64
+)
+ENGINE = MergeTree
+PARTITION BY (if(bitTest(`___chunk`, 39), toYYYYMMDD(`created_at`), 0), `___chunk`)
+ORDER BY `_chunk`
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = '', min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
+COMMENT 'tidemark: no row ever; what takes the place of partitions of public.own that go';
 
 -- create_masks
 CREATE TABLE IF NOT EXISTS `shop_tidemark`.`own_masks`
@@ -52,7 +36,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`own_masks`
 ENGINE = MergeTree
 PARTITION BY `___chunk`
 ORDER BY (`___of`, `_chunk`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = ''
 COMMENT 'tidemark: the dead rows (_of, key) of HISTORIC chunks of public.own';
 
 -- create_changes
@@ -74,8 +58,35 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`own_changes`
 ENGINE = MergeTree
 PARTITION BY `___chunk`
 ORDER BY cityHash64(`_chunk`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = ''
 COMMENT 'tidemark: the changes of the tick under way to public.own';
+
+-- create_region_view
+CREATE VIEW IF NOT EXISTS `shop_tidemark`.`own_rt`
+SQL SECURITY INVOKER
+AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
+SELECT `_chunk`, `__source_7`, `created_at`, `___chunk` FROM `shop_tidemark`.`own_chunks`
+WHERE `___chunk` IN arrayConcat((`___mark`.5)['own'].rt)
+COMMENT 'tidemark: what the newest mark lists of RT of public.own; query the view instead';
+
+-- create_region_view
+CREATE VIEW IF NOT EXISTS `shop_tidemark`.`own_late`
+SQL SECURITY INVOKER
+AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
+SELECT `_chunk`, `__source_7`, `created_at`, `___chunk` FROM `shop_tidemark`.`own_chunks`
+WHERE `___chunk` IN arrayConcat((`___mark`.5)['own'].late)
+COMMENT 'tidemark: what the newest mark lists of LATE of public.own; query the view instead';
+
+-- create_region_view
+CREATE VIEW IF NOT EXISTS `shop_tidemark`.`own_historic`
+SQL SECURITY INVOKER
+AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
+SELECT `_chunk`, `__source_7`, `created_at`, `___chunk` FROM `shop_tidemark`.`own_chunks`
+WHERE `___chunk` IN arrayConcat((`___mark`.5)['own'].clean, (`___mark`.5)['own'].dirty)
+COMMENT 'tidemark: what the newest mark lists of HISTORIC of public.own; query the view instead';
 
 -- create_view
 CREATE OR REPLACE VIEW `shop`.`own`
@@ -86,55 +97,32 @@ CREATE OR REPLACE VIEW `shop`.`own`
 )
 SQL SECURITY INVOKER
 AS
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
 SELECT defaultValueOfTypeName('Int64') AS `_chunk`, defaultValueOfTypeName('Nullable(Int64)') AS `__source_7`, defaultValueOfTypeName('DateTime64(6, \'UTC\')') AS `created_at` FROM system.one
 WHERE throwIf(NOT mapContains(`___mark`.5, 'own'), 'tidemark: public.own is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
     OR throwIf(`___mark`.3 <= 0 OR (`___mark`.5)['own'].narrowed > 0 AND `___mark`.3 > (`___mark`.5)['own'].narrowed, 'tidemark: the columns of public.own changed while this query was planned; run it again')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
-SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_historic`
-WHERE indexHint(`___chunk` IN (`___mark`.5)['own'].clean)
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
+SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_chunks`
+WHERE indexHint(`___chunk` IN arrayConcat((`___mark`.5)['own'].clean, (`___mark`.5)['own'].late, (`___mark`.5)['own'].rt))
 UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
-SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_historic`
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
+SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_chunks`
 WHERE notEmpty((`___mark`.5)['own'].dirty) AND indexHint(`___chunk` IN (`___mark`.5)['own'].dirty)
     AND (`___chunk`, identity(`_chunk`)) NOT IN
     (
-        SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN (`___mark`.5)['own'].masks
-        UNION ALL
-        SELECT toUInt64(`___outlived`), [defaultValueOfTypeName('Int64')][1 + `___outlived`] AS `_chunk`
-        FROM
-        (
-            SELECT throwIf(uniqExact(`___chunk`) != length((`___mark`.5)['own'].masks), 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `___outlived`
-            FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN (`___mark`.5)['own'].masks
-        )
-        WHERE `___outlived` = 1
+        SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks`
+        WHERE `___chunk` IN (`___mark`.5)['own'].masks
+            AND 1 NOT IN (SELECT throwIf(count() != (`___mark`.7)['own'], 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN (`___mark`.5)['own'].masks)
     )
 UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
-SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_late`
-WHERE notEmpty((`___mark`.5)['own'].late) AND indexHint(`___chunk` IN (`___mark`.5)['own'].late)
-UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
-SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_rt`
-WHERE indexHint(`___chunk` IN (`___mark`.5)['own'].rt)
-UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
 SELECT [defaultValueOfTypeName('Int64')][1 + `___outlived`] AS `_chunk`, [defaultValueOfTypeName('Nullable(Int64)')][1 + `___outlived`] AS `__source_7`, [defaultValueOfTypeName('DateTime64(6, \'UTC\')')][1 + `___outlived`] AS `created_at`
 FROM
 (
-    SELECT throwIf(sum(n) != (`___mark`.5)['own'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `___outlived`
-    FROM
-    (
-        SELECT count() AS n FROM `shop_tidemark`.`own_historic` WHERE `___chunk` IN arrayConcat((`___mark`.5)['own'].clean, (`___mark`.5)['own'].dirty)
-        UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`own_masks` WHERE notEmpty((`___mark`.5)['own'].masks) AND `___chunk` IN (`___mark`.5)['own'].masks
-        UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`own_late` WHERE notEmpty((`___mark`.5)['own'].late) AND `___chunk` IN (`___mark`.5)['own'].late
-        UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`own_rt` WHERE `___chunk` IN (`___mark`.5)['own'].rt
-    )
+    SELECT throwIf(count() != (`___mark`.5)['own'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `___outlived`
+    FROM `shop_tidemark`.`own_chunks` WHERE `___chunk` IN arrayConcat((`___mark`.5)['own'].clean, (`___mark`.5)['own'].dirty, (`___mark`.5)['own'].late, (`___mark`.5)['own'].rt)
 )
 WHERE `___outlived` = 1
 COMMENT 'tidemark: view of public.own';
@@ -159,10 +147,19 @@ INSERT INTO `shop_tidemark`.`own_changes`(`_chunk`, `__source_7`, `created_at`, 
 INSERT INTO `shop_tidemark`.`own_changes`(`_chunk`, `__source_7`, `created_at`, `___chunk`, `___lsn`, `___ordinal`, `___insert`, `___live`, `___op`, `___time`, `___unchanged`, `___source_0`);
 
 -- insert_chunk
-INSERT INTO `shop_tidemark`.`own_rt`(`_chunk`, `__source_7`, `created_at`, `___chunk`);
+INSERT INTO `shop_tidemark`.`own_chunks`(`_chunk`, `__source_7`, `created_at`, `___chunk`);
 
--- insert_chunk
-INSERT INTO `shop_tidemark`.`own_historic`(`_chunk`, `__source_7`, `created_at`, `___chunk`);
+-- upgrade_chunks
+INSERT INTO `shop_tidemark`.`own_chunks` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
+SELECT `_chunk`, `__source_7`, `created_at`, `___chunk` FROM `shop_tidemark`.`own_rt` WHERE indexHint(`___chunk` IN {chunks:Array(UInt64)});
+
+-- upgrade_chunks
+INSERT INTO `shop_tidemark`.`own_chunks` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
+SELECT `_chunk`, `__source_7`, `created_at`, bitOr(`___chunk`, 549755813888) FROM `shop_tidemark`.`own_historic` WHERE indexHint(`___chunk` IN {chunks:Array(UInt64)});
+
+-- upgrade_masks
+INSERT INTO `shop_tidemark`.`own_masks` (`___chunk`, `___of`, `_chunk`)
+SELECT {to:UInt64}, bitOr(`___of`, 549755813888), `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN {masks:Array(UInt64)};
 
 -- resolve_unchanged
 INSERT INTO `shop_tidemark`.`own_changes` (`_chunk`, `__source_7`, `created_at`, `___chunk`, `___lsn`, `___ordinal`, `___insert`, `___live`, `___op`, `___time`)
@@ -180,13 +177,10 @@ INNER JOIN
         SELECT `_chunk`, `__source_7`, `created_at`, `___lsn`, `___ordinal` FROM `shop_tidemark`.`own_changes`
         WHERE `___chunk` IN {pieces:Array(UInt64)} AND `___live` AND `_chunk` IN (SELECT `___source_0` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` = {from:UInt64})
         UNION ALL
-        SELECT `_chunk`, `__source_7`, `created_at`, 0, 0 FROM `shop_tidemark`.`own_rt`
-        WHERE indexHint(`___chunk` IN {rt:Array(UInt64)}) AND `_chunk` IN (SELECT `___source_0` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` = {from:UInt64})
+        SELECT `_chunk`, `__source_7`, `created_at`, 0, 0 FROM `shop_tidemark`.`own_chunks`
+        WHERE indexHint(`___chunk` IN {here:Array(UInt64)}) AND `_chunk` IN (SELECT `___source_0` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` = {from:UInt64})
         UNION ALL
-        SELECT `_chunk`, `__source_7`, `created_at`, 0, 0 FROM `shop_tidemark`.`own_late`
-        WHERE indexHint(`___chunk` IN {late:Array(UInt64)}) AND `_chunk` IN (SELECT `___source_0` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` = {from:UInt64})
-        UNION ALL
-        SELECT `_chunk`, `__source_7`, `created_at`, 0, 0 FROM `shop_tidemark`.`own_historic`
+        SELECT `_chunk`, `__source_7`, `created_at`, 0, 0 FROM `shop_tidemark`.`own_chunks`
         WHERE indexHint(`___chunk` IN {historic:Array(UInt64)}) AND `_chunk` IN (SELECT `___source_0` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` = {from:UInt64})
             AND (`___chunk`, `_chunk`) NOT IN
             (
@@ -220,23 +214,16 @@ SELECT count() FROM `shop_tidemark`.`own_changes` AS `___changes` WHERE `___chun
 SELECT count() FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`;
 
 -- locate
-SELECT 'new_rt', toUInt64(0), countIf((`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND `___live`
+SELECT if((`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC')), 'new_rt', 'new_late') AS `___side`, toUInt64(0), count() FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND `___live` GROUP BY `___side`
 UNION ALL
-SELECT 'new_late', toUInt64(0), countIf(NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND `___live`
-UNION ALL
-SELECT 'rt', `___chunk`, count() FROM `shop_tidemark`.`own_rt`
-WHERE indexHint(`___chunk` IN {rt:Array(UInt64)})
-    AND `_chunk` IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`)
-GROUP BY `___chunk`
-UNION ALL
-SELECT 'late', `___chunk`, count() FROM `shop_tidemark`.`own_late`
-WHERE indexHint(`___chunk` IN {late:Array(UInt64)})
+SELECT 'here', `___chunk`, count() FROM `shop_tidemark`.`own_chunks`
+WHERE indexHint(`___chunk` IN {here:Array(UInt64)})
     AND `_chunk` IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`)
 GROUP BY `___chunk`;
 
 -- mask_historic
 INSERT INTO `shop_tidemark`.`own_masks` (`___chunk`, `___of`, `_chunk`)
-SELECT {to:UInt64}, `___chunk`, `_chunk` FROM `shop_tidemark`.`own_historic`
+SELECT {to:UInt64}, `___chunk`, `_chunk` FROM `shop_tidemark`.`own_chunks`
 WHERE indexHint(`___chunk` IN {historic:Array(UInt64)})
     AND `_chunk` IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`)
     AND (`___chunk`, `_chunk`) NOT IN
@@ -254,9 +241,9 @@ INSERT INTO `shop_tidemark`.`own_masks` (`___chunk`, `___of`, `_chunk`)
 SELECT {to:UInt64}, `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN {from:Array(UInt64)};
 
 -- rewrite
-INSERT INTO `shop_tidemark`.`own_rt` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
+INSERT INTO `shop_tidemark`.`own_chunks` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
 SETTINGS max_insert_threads = 4
-SELECT `_chunk`, `__source_7`, `created_at`, transform(`___chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`own_rt`
+SELECT `_chunk`, `__source_7`, `created_at`, transform(`___chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`own_chunks`
 WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
     AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`)
 UNION ALL
@@ -264,8 +251,8 @@ SELECT `_chunk`, `__source_7`, `created_at`, {fresh:UInt64} FROM `shop_tidemark`
 WHERE `___chunk` IN {pieces:Array(UInt64)} AND `___live` AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- rewrite
-INSERT INTO `shop_tidemark`.`own_late` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
-SELECT `_chunk`, `__source_7`, `created_at`, transform(`___chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`own_late`
+INSERT INTO `shop_tidemark`.`own_chunks` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
+SELECT `_chunk`, `__source_7`, `created_at`, transform(`___chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`own_chunks`
 WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
     AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`)
 UNION ALL
@@ -274,115 +261,108 @@ WHERE `___chunk` IN {pieces:Array(UInt64)} AND `___live` AND NOT (`created_at` >
 
 -- count_chunks
 SELECT `___chunk`, count(), ifNull(min(toUnixTimestamp64Micro(`created_at`)), 4611686018427387903), assumeNotNull(if(count(`created_at`) < count(), 4611686018427387903, max(toUnixTimestamp64Micro(`created_at`))))
-FROM `shop_tidemark`.`own_rt`
-WHERE `___chunk` IN {chunks:Array(UInt64)}
-GROUP BY `___chunk`
-ORDER BY `___chunk`;
-
--- count_chunks
-SELECT `___chunk`, count(), ifNull(min(toUnixTimestamp64Micro(`created_at`)), 4611686018427387903), assumeNotNull(if(count(`created_at`) < count(), 4611686018427387903, max(toUnixTimestamp64Micro(`created_at`))))
-FROM `shop_tidemark`.`own_historic`
+FROM `shop_tidemark`.`own_chunks`
 WHERE `___chunk` IN {chunks:Array(UInt64)}
 GROUP BY `___chunk`
 ORDER BY `___chunk`;
 
 -- roll
-INSERT INTO `shop_tidemark`.`own_historic` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
-SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_rt`
+INSERT INTO `shop_tidemark`.`own_chunks` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
+SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_chunks`
 WHERE indexHint(`___chunk` IN {from:Array(UInt64)}) AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- keep
-INSERT INTO `shop_tidemark`.`own_rt` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
-SELECT `_chunk`, `__source_7`, `created_at`, if(ifNull(toUnixTimestamp64Micro(`created_at`) >= {far:Int64}, 1), {apart:UInt64}, {to:UInt64}) FROM `shop_tidemark`.`own_rt`
+INSERT INTO `shop_tidemark`.`own_chunks` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
+SELECT `_chunk`, `__source_7`, `created_at`, if(ifNull(toUnixTimestamp64Micro(`created_at`) >= {far:Int64}, 1), {apart:UInt64}, {to:UInt64}) FROM `shop_tidemark`.`own_chunks`
 WHERE indexHint(`___chunk` IN {from:Array(UInt64)}) AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- checksum
-SELECT count(), sum(cityHash64(tuple(`_chunk`, `__source_7`, `created_at`))) FROM `shop_tidemark`.`own_rt`
+SELECT count(), sum(cityHash64(tuple(`_chunk`, `__source_7`, `created_at`))) FROM `shop_tidemark`.`own_chunks`
 WHERE indexHint(`___chunk` IN {chunks:Array(UInt64)}) AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
 -- checksum
-SELECT count(), sum(cityHash64(tuple(`_chunk`, `__source_7`, `created_at`))) FROM `shop_tidemark`.`own_historic`
+SELECT count(), sum(cityHash64(tuple(`_chunk`, `__source_7`, `created_at`))) FROM `shop_tidemark`.`own_chunks`
 WHERE indexHint(`___chunk` IN {chunks:Array(UInt64)}) AND 1;
 
 -- fold
-INSERT INTO `shop_tidemark`.`own_historic` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
+INSERT INTO `shop_tidemark`.`own_chunks` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
 SELECT `_chunk`, `__source_7`, `created_at`, transform(toInt64(toYYYYMMDD(`created_at`)), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
 FROM
 (
-    SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_historic`
+    SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_chunks`
     WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
         AND (`___chunk`, identity(`_chunk`)) NOT IN (SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN {masks:Array(UInt64)})
     UNION ALL
-    SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_late`
+    SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_chunks`
     WHERE indexHint(`___chunk` IN {late:Array(UInt64)})
 )
 SETTINGS max_threads = 1;
 
 -- fold_periods
-SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`own_historic` WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`own_chunks` WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
 UNION DISTINCT
-SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`own_late` WHERE indexHint(`___chunk` IN {late:Array(UInt64)});
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`own_chunks` WHERE indexHint(`___chunk` IN {late:Array(UInt64)});
 
 -- fold
-INSERT INTO `shop_tidemark`.`own_historic` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
+INSERT INTO `shop_tidemark`.`own_chunks` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
 SELECT `_chunk`, `__source_7`, `created_at`, transform(toInt64(toYYYYMMDD(`created_at`)), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
 FROM
 (
-    SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_historic`
+    SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_chunks`
     WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
         AND (`___chunk`, identity(`_chunk`)) NOT IN (SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN {masks:Array(UInt64)})
         AND NOT (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')))
     UNION ALL
-    SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_late`
+    SELECT `_chunk`, `__source_7`, `created_at` FROM `shop_tidemark`.`own_chunks`
     WHERE indexHint(`___chunk` IN {late:Array(UInt64)})
 )
 SETTINGS max_threads = 1;
 
 -- fold_periods
-SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`own_historic` WHERE indexHint(`___chunk` IN {from:Array(UInt64)}) AND NOT (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')))
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`own_chunks` WHERE indexHint(`___chunk` IN {from:Array(UInt64)}) AND NOT (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC')))
 UNION DISTINCT
-SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`own_late` WHERE indexHint(`___chunk` IN {late:Array(UInt64)});
+SELECT DISTINCT toInt64(toYYYYMMDD(`created_at`)) FROM `shop_tidemark`.`own_chunks` WHERE indexHint(`___chunk` IN {late:Array(UInt64)});
 
 -- fold_masks
 INSERT INTO `shop_tidemark`.`own_masks` (`___chunk`, `___of`, `_chunk`)
 SELECT {to:UInt64}, `___of`, `_chunk` FROM `shop_tidemark`.`own_masks`
 WHERE `___chunk` IN {masks:Array(UInt64)} AND `___of` NOT IN {from:Array(UInt64)}
 UNION ALL
-SELECT {to:UInt64}, `___chunk`, `_chunk` FROM `shop_tidemark`.`own_historic`
+SELECT {to:UInt64}, `___chunk`, `_chunk` FROM `shop_tidemark`.`own_chunks`
 WHERE indexHint(`___chunk` IN {built:Array(UInt64)})
     AND `_chunk` IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)});
 
 -- keep_late
-INSERT INTO `shop_tidemark`.`own_late` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
-SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_late`
+INSERT INTO `shop_tidemark`.`own_chunks` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
+SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_chunks`
 WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
     AND
     (
-        `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_late` WHERE `___chunk` IN {frozen:Array(UInt64)})
+        `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_chunks` WHERE `___chunk` IN {frozen:Array(UInt64)})
         OR `_chunk` IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
     );
 
 -- chunks_in_range
-SELECT DISTINCT `___chunk` FROM `shop_tidemark`.`own_historic` WHERE indexHint(`___chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) ORDER BY `___chunk`;
+SELECT DISTINCT `___chunk` FROM `shop_tidemark`.`own_chunks` WHERE indexHint(`___chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) ORDER BY `___chunk`;
 
 -- compare
 SELECT countIf(`___loaded` = 0), countIf(`___loaded` = 1), sumIf(`___hash`, `___loaded` = 0), sumIf(`___hash`, `___loaded` = 1)
 FROM
 (
-    SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_historic`
+    SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_chunks`
     WHERE indexHint(`___chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
         AND (`___chunk`, identity(`_chunk`)) NOT IN (SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN {masks:Array(UInt64)})
     UNION ALL
-    SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_late`
+    SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_chunks`
     WHERE indexHint(`___chunk` IN {late:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
     UNION ALL
-    SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_rt`
+    SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_chunks`
     WHERE indexHint(`___chunk` IN {rt:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
     UNION ALL
-    SELECT 1 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_historic`
+    SELECT 1 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_chunks`
     WHERE indexHint(`___chunk` IN {loaded_historic:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
     UNION ALL
-    SELECT 1 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_rt`
+    SELECT 1 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_chunks`
     WHERE indexHint(`___chunk` IN {loaded_rt:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
 
 );
@@ -391,20 +371,20 @@ FROM
 SELECT `___identity`, countIf(`___loaded` = 0) AS `___here`, countIf(`___loaded` = 1) AS `___there`
 FROM
 (
-    SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_historic`
+    SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_chunks`
     WHERE indexHint(`___chunk` IN {historic:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
         AND (`___chunk`, identity(`_chunk`)) NOT IN (SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN {masks:Array(UInt64)})
     UNION ALL
-    SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_late`
+    SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_chunks`
     WHERE indexHint(`___chunk` IN {late:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
     UNION ALL
-    SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_rt`
+    SELECT 0 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_chunks`
     WHERE indexHint(`___chunk` IN {rt:Array(UInt64)}) AND (({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
     UNION ALL
-    SELECT 1 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_historic`
+    SELECT 1 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_chunks`
     WHERE indexHint(`___chunk` IN {loaded_historic:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
     UNION ALL
-    SELECT 1 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_rt`
+    SELECT 1 AS `___loaded`, [toString(`_chunk`)] AS `___identity`, cityHash64(tuple(`_chunk`, `__source_7`, `created_at`)) AS `___hash` FROM `shop_tidemark`.`own_chunks`
     WHERE indexHint(`___chunk` IN {loaded_rt:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)})
 
 )
@@ -414,40 +394,31 @@ ORDER BY `___identity`
 LIMIT {limit:UInt64};
 
 -- replace
-INSERT INTO `shop_tidemark`.`own_rt` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
-SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_rt`
+INSERT INTO `shop_tidemark`.`own_chunks` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
+SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_chunks`
 WHERE indexHint(`___chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)}))
 UNION ALL
-SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_rt`
-WHERE indexHint(`___chunk` IN {loaded:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)});
-
--- replace
-INSERT INTO `shop_tidemark`.`own_late` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
-SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_late`
-WHERE indexHint(`___chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)}))
-UNION ALL
-SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_late`
+SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_chunks`
 WHERE indexHint(`___chunk` IN {loaded:Array(UInt64)}) AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {journal:Array(UInt64)});
 
 -- add_columns
-ALTER TABLE `shop_tidemark`.`own_rt`
+ALTER TABLE `shop_tidemark`.`own_chunks`
     ADD COLUMN IF NOT EXISTS `added_2` Int64 DEFAULT 1;
 
 -- check_invariants
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `___mark`
 SELECT
-    (SELECT count() FROM `shop_tidemark`.`own_rt` WHERE `___chunk` IN (`___mark`.5)['own'].rt AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `rt_before_split`,
-    (SELECT count() FROM `shop_tidemark`.`own_historic` WHERE `___chunk` IN arrayConcat((`___mark`.5)['own'].clean, (`___mark`.5)['own'].dirty) AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `historic_after_split`,
-    (SELECT count() FROM `shop_tidemark`.`own_late` WHERE `___chunk` IN (`___mark`.5)['own'].late AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `late_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`own_chunks` WHERE `___chunk` IN (`___mark`.5)['own'].rt AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `rt_before_split`,
+    (SELECT count() FROM `shop_tidemark`.`own_chunks` WHERE `___chunk` IN arrayConcat((`___mark`.5)['own'].clean, (`___mark`.5)['own'].dirty) AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `historic_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`own_chunks` WHERE `___chunk` IN (`___mark`.5)['own'].late AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'))) AS `late_after_split`,
     (SELECT count() FROM
     (
         SELECT 1 FROM
         (
-            SELECT `_chunk` FROM `shop_tidemark`.`own_historic`
+            SELECT `_chunk` FROM `shop_tidemark`.`own_chunks`
             WHERE `___chunk` IN arrayConcat((`___mark`.5)['own'].clean, (`___mark`.5)['own'].dirty)
                 AND (`___chunk`, `_chunk`) NOT IN (SELECT `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN (`___mark`.5)['own'].masks)
-            UNION ALL SELECT `_chunk` FROM `shop_tidemark`.`own_late` WHERE `___chunk` IN (`___mark`.5)['own'].late
-            UNION ALL SELECT `_chunk` FROM `shop_tidemark`.`own_rt` WHERE `___chunk` IN (`___mark`.5)['own'].rt
+            UNION ALL SELECT `_chunk` FROM `shop_tidemark`.`own_chunks` WHERE `___chunk` IN arrayConcat((`___mark`.5)['own'].late, (`___mark`.5)['own'].rt)
         )
         GROUP BY `_chunk`
         HAVING count() > 1
@@ -459,27 +430,30 @@ SELECT
     )) AS `masked_twice`,
     (SELECT count() FROM `shop_tidemark`.`own_masks`
         WHERE `___chunk` IN (`___mark`.5)['own'].masks
-            AND (`___of`, `_chunk`) NOT IN (SELECT `___chunk`, `_chunk` FROM `shop_tidemark`.`own_historic` WHERE `___chunk` IN (`___mark`.5)['own'].dirty)) AS `masks_of_nothing`,
+            AND (`___of`, `_chunk`) NOT IN (SELECT `___chunk`, `_chunk` FROM `shop_tidemark`.`own_chunks` WHERE `___chunk` IN (`___mark`.5)['own'].dirty)) AS `masks_of_nothing`,
     toInt64((`___mark`.5)['own'].rows)
-        - (SELECT count() FROM `shop_tidemark`.`own_historic` WHERE `___chunk` IN arrayConcat((`___mark`.5)['own'].clean, (`___mark`.5)['own'].dirty))
-        - (SELECT count() FROM `shop_tidemark`.`own_masks` WHERE `___chunk` IN (`___mark`.5)['own'].masks)
-        - (SELECT count() FROM `shop_tidemark`.`own_late` WHERE `___chunk` IN (`___mark`.5)['own'].late)
-        - (SELECT count() FROM `shop_tidemark`.`own_rt` WHERE `___chunk` IN (`___mark`.5)['own'].rt) AS `rows_missing`;
+        - (SELECT count() FROM `shop_tidemark`.`own_chunks` WHERE `___chunk` IN arrayConcat((`___mark`.5)['own'].clean, (`___mark`.5)['own'].dirty, (`___mark`.5)['own'].late, (`___mark`.5)['own'].rt)) AS `rows_missing`;
 
 -- drop_partitions
-ALTER TABLE `shop_tidemark`.`own_rt` DROP PARTITION ID '1';
+ALTER TABLE `shop_tidemark`.`own_masks` DROP PARTITION ID '1';
 
--- drop_partitions
-ALTER TABLE `shop_tidemark`.`own_historic` DROP PARTITION ID '20260101-1', DROP PARTITION ID '20260102-1';
+-- clear_partitions
+ALTER TABLE `shop_tidemark`.`own_chunks` REPLACE PARTITION ID '20260101-1' FROM `shop_tidemark`.`own_empty`, REPLACE PARTITION ID '0-2' FROM `shop_tidemark`.`own_empty`;
+
+-- drop_view
+DROP VIEW IF EXISTS `shop_tidemark`.`own_rt`;
+
+-- drop_view
+DROP VIEW IF EXISTS `shop_tidemark`.`own_late`;
+
+-- drop_view
+DROP VIEW IF EXISTS `shop_tidemark`.`own_historic`;
 
 -- drop_table
-DROP TABLE IF EXISTS `shop_tidemark`.`own_rt` SYNC;
+DROP TABLE IF EXISTS `shop_tidemark`.`own_chunks` SYNC;
 
 -- drop_table
-DROP TABLE IF EXISTS `shop_tidemark`.`own_late` SYNC;
-
--- drop_table
-DROP TABLE IF EXISTS `shop_tidemark`.`own_historic` SYNC;
+DROP TABLE IF EXISTS `shop_tidemark`.`own_empty` SYNC;
 
 -- drop_table
 DROP TABLE IF EXISTS `shop_tidemark`.`own_masks` SYNC;

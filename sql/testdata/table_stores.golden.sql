@@ -1,5 +1,5 @@
 -- create_chunks
-CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_rt`
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_chunks`
 (
     `id` Int64 CODEC(Delta, ZSTD(1)),
     `no\x60te\x27\x5c` Nullable(String),
@@ -8,11 +8,11 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_rt`
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY `id`
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
-COMMENT 'tidemark: rt chunks of we`ird.stores; query the view instead';
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = '', min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
+COMMENT 'tidemark: chunks of we`ird.stores; query the view instead';
 
 -- create_chunks
-CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_late`
+CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_empty`
 (
     `id` Int64 CODEC(Delta, ZSTD(1)),
     `no\x60te\x27\x5c` Nullable(String),
@@ -21,21 +21,8 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_late`
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY `id`
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
-COMMENT 'tidemark: late chunks of we`ird.stores; query the view instead';
-
--- create_chunks
-CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_historic`
-(
-    `id` Int64 CODEC(Delta, ZSTD(1)),
-    `no\x60te\x27\x5c` Nullable(String),
-    `_chunk` UInt64
-)
-ENGINE = MergeTree
-PARTITION BY `_chunk`
-ORDER BY `id`
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
-COMMENT 'tidemark: historic chunks of we`ird.stores; query the view instead';
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = '', min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1, allow_nullable_key = 1
+COMMENT 'tidemark: no row ever; what takes the place of partitions of we`ird.stores that go';
 
 -- create_masks
 CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_masks`
@@ -47,7 +34,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_masks`
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY (`_of`, `id`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = ''
 COMMENT 'tidemark: the dead rows (_of, key) of HISTORIC chunks of we`ird.stores';
 
 -- create_changes
@@ -68,8 +55,35 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`stores_changes`
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY cityHash64(`id`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = ''
 COMMENT 'tidemark: the changes of the tick under way to we`ird.stores';
+
+-- create_region_view
+CREATE VIEW IF NOT EXISTS `shop_tidemark`.`stores_rt`
+SQL SECURITY INVOKER
+AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+SELECT `id`, `no\x60te\x27\x5c`, `_chunk` FROM `shop_tidemark`.`stores_chunks`
+WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].rt)
+COMMENT 'tidemark: what the newest mark lists of RT of we`ird.stores; query the view instead';
+
+-- create_region_view
+CREATE VIEW IF NOT EXISTS `shop_tidemark`.`stores_late`
+SQL SECURITY INVOKER
+AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+SELECT `id`, `no\x60te\x27\x5c`, `_chunk` FROM `shop_tidemark`.`stores_chunks`
+WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].late)
+COMMENT 'tidemark: what the newest mark lists of LATE of we`ird.stores; query the view instead';
+
+-- create_region_view
+CREATE VIEW IF NOT EXISTS `shop_tidemark`.`stores_historic`
+SQL SECURITY INVOKER
+AS
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+SELECT `id`, `no\x60te\x27\x5c`, `_chunk` FROM `shop_tidemark`.`stores_chunks`
+WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].clean, (`_mark`.5)['stores'].dirty)
+COMMENT 'tidemark: what the newest mark lists of HISTORIC of we`ird.stores; query the view instead';
 
 -- create_view
 CREATE OR REPLACE VIEW `shop`.`stores`
@@ -79,49 +93,32 @@ CREATE OR REPLACE VIEW `shop`.`stores`
 )
 SQL SECURITY INVOKER
 AS
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT defaultValueOfTypeName('Int64') AS `id`, defaultValueOfTypeName('Nullable(String)') AS `no\x60te\x27\x5c` FROM system.one
 WHERE throwIf(NOT mapContains(`_mark`.5, 'stores'), 'tidemark: we`ird.stores is not loaded yet, or held until it can be loaded again; tidemark status shows its progress')
     OR throwIf(`_mark`.3 <= 0 OR (`_mark`.5)['stores'].narrowed > 0 AND `_mark`.3 > (`_mark`.5)['stores'].narrowed, 'tidemark: the columns of we`ird.stores changed while this query was planned; run it again')
     OR throwIf(NOT getSetting('use_partition_pruning'), 'tidemark: set use_partition_pruning to 1, or the view cannot tell live chunks from dead ones')
 UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
-SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_historic`
-WHERE indexHint(`_chunk` IN (`_mark`.5)['stores'].clean)
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_chunks`
+WHERE indexHint(`_chunk` IN arrayConcat((`_mark`.5)['stores'].clean, (`_mark`.5)['stores'].late, (`_mark`.5)['stores'].rt))
 UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
-SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_historic`
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_chunks`
 WHERE notEmpty((`_mark`.5)['stores'].dirty) AND indexHint(`_chunk` IN (`_mark`.5)['stores'].dirty)
     AND (`_chunk`, identity(`id`)) NOT IN
     (
-        SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN (`_mark`.5)['stores'].masks
-        UNION ALL
-        SELECT toUInt64(`_outlived`), [defaultValueOfTypeName('Int64')][1 + `_outlived`] AS `id`
-        FROM
-        (
-            SELECT throwIf(uniqExact(`_chunk`) != length((`_mark`.5)['stores'].masks), 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
-            FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN (`_mark`.5)['stores'].masks
-        )
-        WHERE `_outlived` = 1
+        SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks`
+        WHERE `_chunk` IN (`_mark`.5)['stores'].masks
+            AND 1 NOT IN (SELECT throwIf(count() != (`_mark`.7)['stores'], 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN (`_mark`.5)['stores'].masks)
     )
 UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
-SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_rt`
-WHERE indexHint(`_chunk` IN (`_mark`.5)['stores'].rt)
-UNION ALL
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT [defaultValueOfTypeName('Int64')][1 + `_outlived`] AS `id`, [defaultValueOfTypeName('Nullable(String)')][1 + `_outlived`] AS `no\x60te\x27\x5c`
 FROM
 (
-    SELECT throwIf(sum(n) != (`_mark`.5)['stores'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
-    FROM
-    (
-        SELECT count() AS n FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].clean, (`_mark`.5)['stores'].dirty)
-        UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`stores_masks` WHERE notEmpty((`_mark`.5)['stores'].masks) AND `_chunk` IN (`_mark`.5)['stores'].masks
-        UNION ALL
-        SELECT count() AS n FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN (`_mark`.5)['stores'].rt
-    )
+    SELECT throwIf(count() != (`_mark`.5)['stores'].rows, 'tidemark: this query outlived its data; run it again, or raise limits.max_query_age') AS `_outlived`
+    FROM `shop_tidemark`.`stores_chunks` WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].clean, (`_mark`.5)['stores'].dirty, (`_mark`.5)['stores'].late, (`_mark`.5)['stores'].rt)
 )
 WHERE `_outlived` = 1
 COMMENT 'tidemark: view of we`ird.stores';
@@ -145,10 +142,19 @@ INSERT INTO `shop_tidemark`.`stores_changes`(`id`, `no\x60te\x27\x5c`, `_chunk`,
 INSERT INTO `shop_tidemark`.`stores_changes`(`id`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`, `_unchanged`, `_source_0`);
 
 -- insert_chunk
-INSERT INTO `shop_tidemark`.`stores_rt`(`id`, `no\x60te\x27\x5c`, `_chunk`);
+INSERT INTO `shop_tidemark`.`stores_chunks`(`id`, `no\x60te\x27\x5c`, `_chunk`);
 
--- insert_chunk
-INSERT INTO `shop_tidemark`.`stores_historic`(`id`, `no\x60te\x27\x5c`, `_chunk`);
+-- upgrade_chunks
+INSERT INTO `shop_tidemark`.`stores_chunks` (`id`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `no\x60te\x27\x5c`, `_chunk` FROM `shop_tidemark`.`stores_rt` WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)});
+
+-- upgrade_chunks
+INSERT INTO `shop_tidemark`.`stores_chunks` (`id`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `no\x60te\x27\x5c`, bitOr(`_chunk`, 549755813888) FROM `shop_tidemark`.`stores_historic` WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)});
+
+-- upgrade_masks
+INSERT INTO `shop_tidemark`.`stores_masks` (`_chunk`, `_of`, `id`)
+SELECT {to:UInt64}, bitOr(`_of`, 549755813888), `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN {masks:Array(UInt64)};
 
 -- resolve_unchanged
 INSERT INTO `shop_tidemark`.`stores_changes` (`id`, `no\x60te\x27\x5c`, `_chunk`, `_lsn`, `_ordinal`, `_insert`, `_live`, `_op`, `_time`)
@@ -165,13 +171,10 @@ INNER JOIN
         SELECT `id`, `no\x60te\x27\x5c`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`stores_changes`
         WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` = {from:UInt64})
         UNION ALL
-        SELECT `id`, `no\x60te\x27\x5c`, 0, 0 FROM `shop_tidemark`.`stores_rt`
-        WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` = {from:UInt64})
+        SELECT `id`, `no\x60te\x27\x5c`, 0, 0 FROM `shop_tidemark`.`stores_chunks`
+        WHERE indexHint(`_chunk` IN {here:Array(UInt64)}) AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` = {from:UInt64})
         UNION ALL
-        SELECT `id`, `no\x60te\x27\x5c`, 0, 0 FROM `shop_tidemark`.`stores_late`
-        WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` = {from:UInt64})
-        UNION ALL
-        SELECT `id`, `no\x60te\x27\x5c`, 0, 0 FROM `shop_tidemark`.`stores_historic`
+        SELECT `id`, `no\x60te\x27\x5c`, 0, 0 FROM `shop_tidemark`.`stores_chunks`
         WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND `id` IN (SELECT `_source_0` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` = {from:UInt64})
             AND (`_chunk`, `id`) NOT IN
             (
@@ -205,23 +208,16 @@ SELECT count() FROM `shop_tidemark`.`stores_changes` AS `_changes` WHERE `_chunk
 SELECT count() FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`;
 
 -- locate
-SELECT 'new_rt', toUInt64(0), countIf(1) FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
+SELECT if(1, 'new_rt', 'new_late') AS `_side`, toUInt64(0), count() FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` GROUP BY `_side`
 UNION ALL
-SELECT 'new_late', toUInt64(0), countIf(NOT 1) FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live`
-UNION ALL
-SELECT 'rt', `_chunk`, count() FROM `shop_tidemark`.`stores_rt`
-WHERE indexHint(`_chunk` IN {rt:Array(UInt64)})
-    AND `id` IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
-GROUP BY `_chunk`
-UNION ALL
-SELECT 'late', `_chunk`, count() FROM `shop_tidemark`.`stores_late`
-WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
+SELECT 'here', `_chunk`, count() FROM `shop_tidemark`.`stores_chunks`
+WHERE indexHint(`_chunk` IN {here:Array(UInt64)})
     AND `id` IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 GROUP BY `_chunk`;
 
 -- mask_historic
 INSERT INTO `shop_tidemark`.`stores_masks` (`_chunk`, `_of`, `id`)
-SELECT {to:UInt64}, `_chunk`, `id` FROM `shop_tidemark`.`stores_historic`
+SELECT {to:UInt64}, `_chunk`, `id` FROM `shop_tidemark`.`stores_chunks`
 WHERE indexHint(`_chunk` IN {historic:Array(UInt64)})
     AND `id` IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
     AND (`_chunk`, `id`) NOT IN
@@ -239,9 +235,9 @@ INSERT INTO `shop_tidemark`.`stores_masks` (`_chunk`, `_of`, `id`)
 SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN {from:Array(UInt64)};
 
 -- rewrite
-INSERT INTO `shop_tidemark`.`stores_rt` (`id`, `no\x60te\x27\x5c`, `_chunk`)
+INSERT INTO `shop_tidemark`.`stores_chunks` (`id`, `no\x60te\x27\x5c`, `_chunk`)
 SETTINGS max_insert_threads = 4
-SELECT `id`, `no\x60te\x27\x5c`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`stores_rt`
+SELECT `id`, `no\x60te\x27\x5c`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`stores_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
@@ -249,8 +245,8 @@ SELECT `id`, `no\x60te\x27\x5c`, {fresh:UInt64} FROM `shop_tidemark`.`stores_cha
 WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND 1;
 
 -- rewrite
-INSERT INTO `shop_tidemark`.`stores_late` (`id`, `no\x60te\x27\x5c`, `_chunk`)
-SELECT `id`, `no\x60te\x27\x5c`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`stores_late`
+INSERT INTO `shop_tidemark`.`stores_chunks` (`id`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `no\x60te\x27\x5c`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`stores_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
@@ -259,115 +255,108 @@ WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND NOT 1;
 
 -- count_chunks
 SELECT `_chunk`, count(), toInt64(0), toInt64(0)
-FROM `shop_tidemark`.`stores_rt`
-WHERE `_chunk` IN {chunks:Array(UInt64)}
-GROUP BY `_chunk`
-ORDER BY `_chunk`;
-
--- count_chunks
-SELECT `_chunk`, count(), toInt64(0), toInt64(0)
-FROM `shop_tidemark`.`stores_historic`
+FROM `shop_tidemark`.`stores_chunks`
 WHERE `_chunk` IN {chunks:Array(UInt64)}
 GROUP BY `_chunk`
 ORDER BY `_chunk`;
 
 -- roll
-INSERT INTO `shop_tidemark`.`stores_historic` (`id`, `no\x60te\x27\x5c`, `_chunk`)
-SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_rt`
+INSERT INTO `shop_tidemark`.`stores_chunks` (`id`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT 0;
 
 -- keep
-INSERT INTO `shop_tidemark`.`stores_rt` (`id`, `no\x60te\x27\x5c`, `_chunk`)
-SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_rt`
+INSERT INTO `shop_tidemark`.`stores_chunks` (`id`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND 0;
 
 -- checksum
-SELECT count(), sum(cityHash64(tuple(`id`, `no\x60te\x27\x5c`))) FROM `shop_tidemark`.`stores_rt`
+SELECT count(), sum(cityHash64(tuple(`id`, `no\x60te\x27\x5c`))) FROM `shop_tidemark`.`stores_chunks`
 WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND NOT 0;
 
 -- checksum
-SELECT count(), sum(cityHash64(tuple(`id`, `no\x60te\x27\x5c`))) FROM `shop_tidemark`.`stores_historic`
+SELECT count(), sum(cityHash64(tuple(`id`, `no\x60te\x27\x5c`))) FROM `shop_tidemark`.`stores_chunks`
 WHERE indexHint(`_chunk` IN {chunks:Array(UInt64)}) AND 1;
 
 -- fold
-INSERT INTO `shop_tidemark`.`stores_historic` (`id`, `no\x60te\x27\x5c`, `_chunk`)
+INSERT INTO `shop_tidemark`.`stores_chunks` (`id`, `no\x60te\x27\x5c`, `_chunk`)
 SELECT `id`, `no\x60te\x27\x5c`, transform(toInt64(0), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
 FROM
 (
-    SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_historic`
+    SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_chunks`
     WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
         AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
     UNION ALL
-    SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_late`
+    SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_chunks`
     WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
 )
 SETTINGS max_threads = 1;
 
 -- fold_periods
-SELECT DISTINCT toInt64(0) FROM `shop_tidemark`.`stores_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+SELECT DISTINCT toInt64(0) FROM `shop_tidemark`.`stores_chunks` WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
 UNION DISTINCT
-SELECT DISTINCT toInt64(0) FROM `shop_tidemark`.`stores_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
+SELECT DISTINCT toInt64(0) FROM `shop_tidemark`.`stores_chunks` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
 
 -- fold
-INSERT INTO `shop_tidemark`.`stores_historic` (`id`, `no\x60te\x27\x5c`, `_chunk`)
+INSERT INTO `shop_tidemark`.`stores_chunks` (`id`, `no\x60te\x27\x5c`, `_chunk`)
 SELECT `id`, `no\x60te\x27\x5c`, transform(toInt64(0), {periods:Array(Int64)}, {to:Array(UInt64)}, toUInt64(0))
 FROM
 (
-    SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_historic`
+    SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_chunks`
     WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
         AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
         AND NOT 1
     UNION ALL
-    SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_late`
+    SELECT `id`, `no\x60te\x27\x5c` FROM `shop_tidemark`.`stores_chunks`
     WHERE indexHint(`_chunk` IN {late:Array(UInt64)})
 )
 SETTINGS max_threads = 1;
 
 -- fold_periods
-SELECT DISTINCT toInt64(0) FROM `shop_tidemark`.`stores_historic` WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT 1
+SELECT DISTINCT toInt64(0) FROM `shop_tidemark`.`stores_chunks` WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT 1
 UNION DISTINCT
-SELECT DISTINCT toInt64(0) FROM `shop_tidemark`.`stores_late` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
+SELECT DISTINCT toInt64(0) FROM `shop_tidemark`.`stores_chunks` WHERE indexHint(`_chunk` IN {late:Array(UInt64)});
 
 -- fold_masks
 INSERT INTO `shop_tidemark`.`stores_masks` (`_chunk`, `_of`, `id`)
 SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`stores_masks`
 WHERE `_chunk` IN {masks:Array(UInt64)} AND `_of` NOT IN {from:Array(UInt64)}
 UNION ALL
-SELECT {to:UInt64}, `_chunk`, `id` FROM `shop_tidemark`.`stores_historic`
+SELECT {to:UInt64}, `_chunk`, `id` FROM `shop_tidemark`.`stores_chunks`
 WHERE indexHint(`_chunk` IN {built:Array(UInt64)})
     AND `id` IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
 
 -- keep_late
-INSERT INTO `shop_tidemark`.`stores_late` (`id`, `no\x60te\x27\x5c`, `_chunk`)
-SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_late`
+INSERT INTO `shop_tidemark`.`stores_chunks` (`id`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND
     (
-        `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_late` WHERE `_chunk` IN {frozen:Array(UInt64)})
+        `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_chunks` WHERE `_chunk` IN {frozen:Array(UInt64)})
         OR `id` IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     );
 
 -- chunks_in_range
-SELECT DISTINCT `_chunk` FROM `shop_tidemark`.`stores_historic` WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND 1 ORDER BY `_chunk`;
+SELECT DISTINCT `_chunk` FROM `shop_tidemark`.`stores_chunks` WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND 1 ORDER BY `_chunk`;
 
 -- compare
 SELECT countIf(`_loaded` = 0), countIf(`_loaded` = 1), sumIf(`_hash`, `_loaded` = 0), sumIf(`_hash`, `_loaded` = 1)
 FROM
 (
-    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_historic`
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_chunks`
     WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND 1 AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
         AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
     UNION ALL
-    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_late`
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_chunks`
     WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND 1 AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     UNION ALL
-    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_rt`
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_chunks`
     WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND 1 AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     UNION ALL
-    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_historic`
+    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_chunks`
     WHERE indexHint(`_chunk` IN {loaded_historic:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     UNION ALL
-    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_rt`
+    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_chunks`
     WHERE indexHint(`_chunk` IN {loaded_rt:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
 
 );
@@ -376,20 +365,20 @@ FROM
 SELECT `_identity`, countIf(`_loaded` = 0) AS `_here`, countIf(`_loaded` = 1) AS `_there`
 FROM
 (
-    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_historic`
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_chunks`
     WHERE indexHint(`_chunk` IN {historic:Array(UInt64)}) AND 1 AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
         AND (`_chunk`, identity(`id`)) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN {masks:Array(UInt64)})
     UNION ALL
-    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_late`
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_chunks`
     WHERE indexHint(`_chunk` IN {late:Array(UInt64)}) AND 1 AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     UNION ALL
-    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_rt`
+    SELECT 0 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_chunks`
     WHERE indexHint(`_chunk` IN {rt:Array(UInt64)}) AND 1 AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     UNION ALL
-    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_historic`
+    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_chunks`
     WHERE indexHint(`_chunk` IN {loaded_historic:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
     UNION ALL
-    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_rt`
+    SELECT 1 AS `_loaded`, [toString(`id`)] AS `_identity`, cityHash64(tuple(`id`, `no\x60te\x27\x5c`)) AS `_hash` FROM `shop_tidemark`.`stores_chunks`
     WHERE indexHint(`_chunk` IN {loaded_rt:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)})
 
 )
@@ -399,40 +388,31 @@ ORDER BY `_identity`
 LIMIT {limit:UInt64};
 
 -- replace
-INSERT INTO `shop_tidemark`.`stores_rt` (`id`, `no\x60te\x27\x5c`, `_chunk`)
-SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_rt`
+INSERT INTO `shop_tidemark`.`stores_chunks` (`id`, `no\x60te\x27\x5c`, `_chunk`)
+SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (1 AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)}))
 UNION ALL
-SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_rt`
-WHERE indexHint(`_chunk` IN {loaded:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
-
--- replace
-INSERT INTO `shop_tidemark`.`stores_late` (`id`, `no\x60te\x27\x5c`, `_chunk`)
-SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_late`
-WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (1 AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)}))
-UNION ALL
-SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_late`
+SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_chunks`
 WHERE indexHint(`_chunk` IN {loaded:Array(UInt64)}) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {journal:Array(UInt64)});
 
 -- add_columns
-ALTER TABLE `shop_tidemark`.`stores_rt`
+ALTER TABLE `shop_tidemark`.`stores_chunks`
     ADD COLUMN IF NOT EXISTS `added_2` Int64 DEFAULT 1;
 
 -- check_invariants
-WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
+WITH (SELECT (`term`, `epoch`, `lsn`, `commit_time`, `tables`, `aggregates`, `masked`) FROM `shop`.`split_date` ORDER BY `term` DESC, `epoch` DESC LIMIT 1) AS `_mark`
 SELECT
-    (SELECT count() FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN (`_mark`.5)['stores'].rt AND NOT 1) AS `rt_before_split`,
-    (SELECT count() FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].clean, (`_mark`.5)['stores'].dirty) AND 0) AS `historic_after_split`,
-    (SELECT count() FROM `shop_tidemark`.`stores_late` WHERE `_chunk` IN (`_mark`.5)['stores'].late AND 0) AS `late_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`stores_chunks` WHERE `_chunk` IN (`_mark`.5)['stores'].rt AND NOT 1) AS `rt_before_split`,
+    (SELECT count() FROM `shop_tidemark`.`stores_chunks` WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].clean, (`_mark`.5)['stores'].dirty) AND 0) AS `historic_after_split`,
+    (SELECT count() FROM `shop_tidemark`.`stores_chunks` WHERE `_chunk` IN (`_mark`.5)['stores'].late AND 0) AS `late_after_split`,
     (SELECT count() FROM
     (
         SELECT 1 FROM
         (
-            SELECT `id` FROM `shop_tidemark`.`stores_historic`
+            SELECT `id` FROM `shop_tidemark`.`stores_chunks`
             WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].clean, (`_mark`.5)['stores'].dirty)
                 AND (`_chunk`, `id`) NOT IN (SELECT `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN (`_mark`.5)['stores'].masks)
-            UNION ALL SELECT `id` FROM `shop_tidemark`.`stores_late` WHERE `_chunk` IN (`_mark`.5)['stores'].late
-            UNION ALL SELECT `id` FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN (`_mark`.5)['stores'].rt
+            UNION ALL SELECT `id` FROM `shop_tidemark`.`stores_chunks` WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].late, (`_mark`.5)['stores'].rt)
         )
         GROUP BY `id`
         HAVING count() > 1
@@ -444,27 +424,30 @@ SELECT
     )) AS `masked_twice`,
     (SELECT count() FROM `shop_tidemark`.`stores_masks`
         WHERE `_chunk` IN (`_mark`.5)['stores'].masks
-            AND (`_of`, `id`) NOT IN (SELECT `_chunk`, `id` FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN (`_mark`.5)['stores'].dirty)) AS `masks_of_nothing`,
+            AND (`_of`, `id`) NOT IN (SELECT `_chunk`, `id` FROM `shop_tidemark`.`stores_chunks` WHERE `_chunk` IN (`_mark`.5)['stores'].dirty)) AS `masks_of_nothing`,
     toInt64((`_mark`.5)['stores'].rows)
-        - (SELECT count() FROM `shop_tidemark`.`stores_historic` WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].clean, (`_mark`.5)['stores'].dirty))
-        - (SELECT count() FROM `shop_tidemark`.`stores_masks` WHERE `_chunk` IN (`_mark`.5)['stores'].masks)
-        - (SELECT count() FROM `shop_tidemark`.`stores_late` WHERE `_chunk` IN (`_mark`.5)['stores'].late)
-        - (SELECT count() FROM `shop_tidemark`.`stores_rt` WHERE `_chunk` IN (`_mark`.5)['stores'].rt) AS `rows_missing`;
+        - (SELECT count() FROM `shop_tidemark`.`stores_chunks` WHERE `_chunk` IN arrayConcat((`_mark`.5)['stores'].clean, (`_mark`.5)['stores'].dirty, (`_mark`.5)['stores'].late, (`_mark`.5)['stores'].rt)) AS `rows_missing`;
 
 -- drop_partitions
-ALTER TABLE `shop_tidemark`.`stores_rt` DROP PARTITION ID '1';
+ALTER TABLE `shop_tidemark`.`stores_masks` DROP PARTITION ID '1';
 
--- drop_partitions
-ALTER TABLE `shop_tidemark`.`stores_historic` DROP PARTITION ID '20260101-1', DROP PARTITION ID '20260102-1';
+-- clear_partitions
+ALTER TABLE `shop_tidemark`.`stores_chunks` REPLACE PARTITION ID '20260101-1' FROM `shop_tidemark`.`stores_empty`, REPLACE PARTITION ID '0-2' FROM `shop_tidemark`.`stores_empty`;
+
+-- drop_view
+DROP VIEW IF EXISTS `shop_tidemark`.`stores_rt`;
+
+-- drop_view
+DROP VIEW IF EXISTS `shop_tidemark`.`stores_late`;
+
+-- drop_view
+DROP VIEW IF EXISTS `shop_tidemark`.`stores_historic`;
 
 -- drop_table
-DROP TABLE IF EXISTS `shop_tidemark`.`stores_rt` SYNC;
+DROP TABLE IF EXISTS `shop_tidemark`.`stores_chunks` SYNC;
 
 -- drop_table
-DROP TABLE IF EXISTS `shop_tidemark`.`stores_late` SYNC;
-
--- drop_table
-DROP TABLE IF EXISTS `shop_tidemark`.`stores_historic` SYNC;
+DROP TABLE IF EXISTS `shop_tidemark`.`stores_empty` SYNC;
 
 -- drop_table
 DROP TABLE IF EXISTS `shop_tidemark`.`stores_masks` SYNC;

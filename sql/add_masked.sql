@@ -1,0 +1,1 @@
+ALTER TABLE {{.Name}} ADD COLUMN IF NOT EXISTS `masked` Map(String, UInt64)

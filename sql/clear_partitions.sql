@@ -1,0 +1,1 @@
+ALTER TABLE {{.Name}} {{range $i, $p := .Partitions}}{{if $i}}, {{end}}REPLACE PARTITION ID {{literal $p}} FROM {{$.Empty}}{{end}}

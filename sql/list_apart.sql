@@ -1,0 +1,1 @@
+SELECT `name` FROM system.tables WHERE `database` = {database:String} AND has({names:Array(String)}, `name`) AND `engine` = 'MergeTree' ORDER BY `name`
