@@ -48,7 +48,7 @@ func tableStatements(t *Table) []Statement {
 	out := append(slices.Concat(t.CreateTables(), t.CreateRegionViews()), t.CreateView(), t.HoldView(),
 		t.InsertChanges(), t.InsertUnresolved(), t.InsertChunk(), t.UpgradeChunks(RT), t.UpgradeChunks(Historic), t.UpgradeMasks(),
 		t.ResolveUnchanged(), t.CompactChanges(), t.CountChanges(), t.CountLookups(), t.Locate(),
-		t.MaskHistoric(), t.CountMasks(), t.MergeMasks(), t.Rewrite(RT, true), t.Rewrite(Late, false),
+		t.MaskHistoric(), t.CountMasks(), t.MergeMasks(), t.Rewrite(RT, true), t.Rewrite(Late, false), t.Thin(),
 		t.CountChunks(), t.Roll(), t.Keep(), t.RollChecksum(RT), t.RollChecksum(Historic),
 		t.Fold(), t.FoldPeriods(), t.FoldRest(), t.FoldRestPeriods(), t.FoldMasks(), t.KeepLate(),
 		t.ChunksInRange(), t.Compare(), t.Differ(), t.Replace(),

@@ -85,9 +85,9 @@ func (t *Table) CompactChanges() Statement { return t.once("compact_changes.sql"
 // masks.
 func (t *Table) ResolveUnchanged() Statement { return t.once("resolve_unchanged.sql") }
 
-// Rewrite makes new chunks of RT or LATE: of the rows of some chunks without what the changes touch, each with the number that
-// stands beside the old one's, and of the changes' rows of that side. Where there are many, several threads sort and write them,
-// each a part of its own, which costs more than it gains where there are few. Parameters: from, to, fresh, pieces, split.
+// Rewrite makes new chunks of RT or LATE: one of the rows of some chunks without what the changes touch, one of the changes' rows
+// of that side. Where there are many, several threads sort and write them, each a part of its own, which costs more than it
+// gains where there are few. Parameters: from, to, fresh, pieces, split.
 func (t *Table) Rewrite(r Region, many bool) Statement {
 	side := t.rtSide()
 	if r == Late {
@@ -102,6 +102,16 @@ func (t *Table) Rewrite(r Region, many bool) Statement {
 			*Table
 			Side, Settings string
 		}{t, side, t.NoIndex(threads...)}
+	})
+}
+
+// Thin is Rewrite of one chunk to one chunk, without new rows, and in the chunk's order. Parameters: from, to, pieces.
+func (t *Table) Thin() Statement {
+	return t.renderOnce("rewrite.sql", "thin", func() any {
+		return struct {
+			*Table
+			Side, Settings string
+		}{t, "", t.NoIndex("max_threads = 1")}
 	})
 }
 
@@ -256,12 +266,16 @@ func (t *Table) FoldMasks() Statement { return t.once("fold_masks.sql") }
 func (t *Table) KeepLate() Statement { return t.once("keep_late.sql") }
 
 // CountChunks counts the rows of chunks and gives the range of their dates in µs since the epoch; a chunk with rows
-// that never settle has no end. Parameter: chunks.
+// that never settle has no end. Where a date cannot be NULL, no row is read for it: ClickHouse keeps the first and the last date of
+// each part. Parameter: chunks.
 func (t *Table) CountChunks() Statement {
 	from, to := "toInt64(0)", "toInt64(0)"
 	if !t.Mirrored() {
-		from = fmt.Sprintf("ifNull(min(%s), %d)", t.Instant(), maxInstant)
-		to = fmt.Sprintf("assumeNotNull(if(count(%s) < count(), %d, max(%s)))", Ident(t.Date), maxInstant, t.Instant())
+		from, to = t.instant("min("+Ident(t.Date)+")"), t.instant("max("+Ident(t.Date)+")")
+		if t.date.Type.Nullable {
+			from = fmt.Sprintf("ifNull(%s, %d)", from, maxInstant)
+			to = fmt.Sprintf("assumeNotNull(if(count(%s) < count(), %d, %s))", Ident(t.Date), maxInstant, to)
+		}
 	}
 	return t.renderOnce("count_chunks.sql", "", func() any {
 		return struct {
@@ -275,8 +289,9 @@ func (t *Table) CountChunks() Statement {
 const maxInstant = int64(1)<<62 - 1
 
 // Instant renders the date column as µs since the epoch.
-func (t *Table) Instant() string {
-	date := Ident(t.Date)
+func (t *Table) Instant() string { return t.instant(Ident(t.Date)) }
+
+func (t *Table) instant(date string) string {
 	if t.dateOnly() {
 		date = fmt.Sprintf("toDateTime64(%s, 6, %s)", date, Literal(t.date.Type.Zone.String()))
 	}

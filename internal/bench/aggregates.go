@@ -343,7 +343,7 @@ func (b *aggregateBench) tick(ctx context.Context) error {
 		to := b.numbers.Next()
 		begin := time.Now()
 		err := b.db.Exec(ctx, b.table.Rewrite(sql.RT, false), warehouse.Params{
-			"from": warehouse.Array(from), "to": warehouse.Array(slices.Repeat([]splitdate.Chunk{to}, len(from))), "fresh": warehouse.U64(to), "pieces": "[]", "split": warehouse.I64(b.mark.Tables["sales"].Split),
+			"from": warehouse.Array(from), "to": warehouse.U64(to), "fresh": warehouse.U64(to), "pieces": "[]", "split": warehouse.I64(b.mark.Tables["sales"].Split),
 		})
 		if err == nil {
 			_, err = splitdate.CountChunks(ctx, b.db, b.table, []splitdate.Chunk{to})

@@ -225,7 +225,7 @@ func (l *loading) readUnderBarrier(ctx context.Context, s *session, at *splitdat
 func (l *loading) readPiece(ctx context.Context, s *session, barrier *cdc.Barrier, split splitdate.Instant, at *splitdate.Load) error {
 	rng := l.table.retained(splitdate.Table{Split: split})
 	loader, err := load.New(s.db, l.table.sql, load.Options{
-		Barrier: barrier.LSN, Split: split, Range: rng, Small: l.table.source.Pages < smallPages, Numbers: s.nextChunk,
+		Barrier: barrier.LSN, Split: split, Range: rng, Small: l.table.source.Pages < smallPages, Now: splitdate.InstantOf(time.Now()), Numbers: s.nextChunk,
 	})
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math/bits"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +28,7 @@ type Options struct {
 	Split   splitdate.Instant // of a table with a date column
 	Range   splitdate.Range   // rows outside it are left out
 	Small   bool              // a mirrored table that lies in RT as a whole
+	Now     splitdate.Instant // from which ages of rows of RT count
 	Numbers func() splitdate.Chunk
 }
 
@@ -41,11 +43,11 @@ type Loader struct {
 
 	ordinals atomic.Uint64 // keyless rows are numbered in the order of arrival
 	rows     atomic.Uint64 // that were placed
-	recent   atomic.Int64  // those of them in RT
+	recent   [maxAge + 1]atomic.Int64 // those of them in RT, by age
 
 	mu       sync.Mutex
 	historic map[int64]splitdate.Chunk // by period
-	rt       map[int64]splitdate.Chunk // by number
+	rt       map[int64]splitdate.Chunk // by age and number
 	workers  map[int]*worker
 }
 
@@ -70,11 +72,26 @@ const (
 	maxBytes = 32 << 20
 )
 
-// The number of rows of a HISTORIC chunk of a mirrored table, and of one of RT: ticks rewrite those that they touch.
+// The number of rows of a HISTORIC chunk of a mirrored table, and of one of RT at most: ticks rewrite those that they touch.
 const (
 	mirroredChunk = 1_000_000
-	recentChunk   = 500_000
+	recentChunk   = 250_000
 )
+
+// youngest is the age below which rows of RT share chunks; each further chunk has rows of up to twice the age, as the ticks of
+// an hour would have left them. What is young changes most, and lies in small chunks.
+const (
+	youngest = 64 * 1_000_000 // µs
+	maxAge   = 32             // in doublings
+)
+
+// age is how many times youngest doubles to the age of a row of RT; rows without a date, or with one to come, are young.
+func (l *Loader) age(at splitdate.Instant, dated bool) int {
+	if !dated || at >= l.Now {
+		return 0
+	}
+	return min(bits.Len64(uint64(l.Now-at)/youngest), maxAge)
+}
 
 // New returns a loader.
 func New(db *warehouse.Conn, t *sql.Table, o Options) (*Loader, error) {
@@ -144,7 +161,7 @@ func (w *worker) add(row cdc.Tuple) error {
 	if l.date < 0 {
 		l.rows.Add(1)
 		if l.Small {
-			return w.recent(row, ordinal)
+			return w.recent(row, ordinal, 0)
 		}
 		return w.historic.append(row, l.chunk(l.historic, int64(ordinal/mirroredChunk), true), l.Barrier, ordinal)
 	}
@@ -163,13 +180,14 @@ func (w *worker) add(row cdc.Tuple) error {
 		return nil
 	}
 	w.historic.truncate(last)
-	return w.recent(row, ordinal)
+	return w.recent(row, ordinal, l.age(splitdate.Instant(at), dated))
 }
 
-// recent appends a row to RT.
-func (w *worker) recent(row cdc.Tuple, ordinal uint64) error {
+// recent appends a row of an age to RT.
+func (w *worker) recent(row cdc.Tuple, ordinal uint64, age int) error {
 	l := w.loader
-	return w.rt.append(row, l.chunk(l.rt, l.recent.Add(1)/recentChunk, false), l.Barrier, ordinal)
+	number := l.recent[age].Add(1) / recentChunk
+	return w.rt.append(row, l.chunk(l.rt, number<<8|int64(age), false), l.Barrier, ordinal)
 }
 
 // append adds a row. Loaded rows of a table without a key get the position just before the barrier: no transaction has

@@ -245,7 +245,7 @@ SELECT {to:UInt64}, `_of`, `day`, `id` FROM `shop_tidemark`.`composite_masks` WH
 -- rewrite
 INSERT INTO `shop_tidemark`.`composite_chunks` (`id`, `day`, `price`, `_chunk`)
 SETTINGS max_insert_threads = 4
-SELECT `id`, `day`, `price`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`composite_chunks`
+SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
@@ -254,15 +254,22 @@ WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (`day` >= (toDate32(fro
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`composite_chunks` (`id`, `day`, `price`, `_chunk`)
-SELECT `id`, `day`, `price`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`composite_chunks`
+SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
 SELECT `id`, `day`, `price`, {fresh:UInt64} FROM `shop_tidemark`.`composite_changes`
 WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND NOT (`day` >= (toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')) + (toDateTime64(toDate32(fromUnixTimestamp64Micro({split:Int64}, 'America/New_York')), 6, 'America/New_York') < fromUnixTimestamp64Micro({split:Int64}, 'America/New_York'))));
 
+-- rewrite
+INSERT INTO `shop_tidemark`.`composite_chunks` (`id`, `day`, `price`, `_chunk`)
+SETTINGS max_threads = 1
+SELECT `id`, `day`, `price`, {to:UInt64} FROM `shop_tidemark`.`composite_chunks`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+    AND (`day`, `id`) NOT IN (SELECT `day`, `id` FROM `shop_tidemark`.`composite_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`);
+
 -- count_chunks
-SELECT `_chunk`, count(), ifNull(min(toUnixTimestamp64Micro(toDateTime64(`day`, 6, 'America/New_York'))), 4611686018427387903), assumeNotNull(if(count(`day`) < count(), 4611686018427387903, max(toUnixTimestamp64Micro(toDateTime64(`day`, 6, 'America/New_York')))))
+SELECT `_chunk`, count(), toUnixTimestamp64Micro(toDateTime64(min(`day`), 6, 'America/New_York')), toUnixTimestamp64Micro(toDateTime64(max(`day`), 6, 'America/New_York'))
 FROM `shop_tidemark`.`composite_chunks`
 WHERE `_chunk` IN {chunks:Array(UInt64)}
 GROUP BY `_chunk`

@@ -282,7 +282,7 @@ SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`kept_masks` WHERE `_chunk`
 -- rewrite
 INSERT INTO `shop_tidemark`.`kept_chunks` (`id`, `created_at`, `no\x60te\x27\x5c`, `_chunk`)
 SETTINGS max_insert_threads = 4
-SELECT `id`, `created_at`, `no\x60te\x27\x5c`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`kept_chunks`
+SELECT `id`, `created_at`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`kept_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`kept_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
@@ -291,15 +291,22 @@ WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (`created_at` >= fromUn
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`kept_chunks` (`id`, `created_at`, `no\x60te\x27\x5c`, `_chunk`)
-SELECT `id`, `created_at`, `no\x60te\x27\x5c`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`kept_chunks`
+SELECT `id`, `created_at`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`kept_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`kept_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
 SELECT `id`, `created_at`, `no\x60te\x27\x5c`, {fresh:UInt64} FROM `shop_tidemark`.`kept_changes`
 WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
+-- rewrite
+INSERT INTO `shop_tidemark`.`kept_chunks` (`id`, `created_at`, `no\x60te\x27\x5c`, `_chunk`)
+SETTINGS max_threads = 1
+SELECT `id`, `created_at`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`kept_chunks`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+    AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`kept_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`);
+
 -- count_chunks
-SELECT `_chunk`, count(), ifNull(min(toUnixTimestamp64Micro(`created_at`)), 4611686018427387903), assumeNotNull(if(count(`created_at`) < count(), 4611686018427387903, max(toUnixTimestamp64Micro(`created_at`))))
+SELECT `_chunk`, count(), toUnixTimestamp64Micro(min(`created_at`)), toUnixTimestamp64Micro(max(`created_at`))
 FROM `shop_tidemark`.`kept_chunks`
 WHERE `_chunk` IN {chunks:Array(UInt64)}
 GROUP BY `_chunk`

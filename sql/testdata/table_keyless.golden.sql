@@ -233,7 +233,7 @@ SELECT {to:UInt64}, `_of`, `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_mask
 -- rewrite
 INSERT INTO `shop_tidemark`.`keyless_chunks` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
 SETTINGS max_insert_threads = 4
-SELECT `price`, `mtime`, `_lsn`, `_ordinal`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`keyless_chunks`
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND (`_lsn`, `_ordinal`) NOT IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
@@ -242,15 +242,22 @@ WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (ifNull(`mtime` >= from
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`keyless_chunks` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
-SELECT `price`, `mtime`, `_lsn`, `_ordinal`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`keyless_chunks`
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND (`_lsn`, `_ordinal`) NOT IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
 SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {fresh:UInt64} FROM `shop_tidemark`.`keyless_changes`
 WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND NOT (ifNull(`mtime` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'), 1));
 
+-- rewrite
+INSERT INTO `shop_tidemark`.`keyless_chunks` (`price`, `mtime`, `_lsn`, `_ordinal`, `_chunk`)
+SETTINGS max_threads = 1
+SELECT `price`, `mtime`, `_lsn`, `_ordinal`, {to:UInt64} FROM `shop_tidemark`.`keyless_chunks`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+    AND (`_lsn`, `_ordinal`) NOT IN (SELECT `_lsn`, `_ordinal` FROM `shop_tidemark`.`keyless_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`);
+
 -- count_chunks
-SELECT `_chunk`, count(), ifNull(min(toUnixTimestamp64Micro(`mtime`)), 4611686018427387903), assumeNotNull(if(count(`mtime`) < count(), 4611686018427387903, max(toUnixTimestamp64Micro(`mtime`))))
+SELECT `_chunk`, count(), ifNull(toUnixTimestamp64Micro(min(`mtime`)), 4611686018427387903), assumeNotNull(if(count(`mtime`) < count(), 4611686018427387903, toUnixTimestamp64Micro(max(`mtime`))))
 FROM `shop_tidemark`.`keyless_chunks`
 WHERE `_chunk` IN {chunks:Array(UInt64)}
 GROUP BY `_chunk`

@@ -243,7 +243,7 @@ SELECT {to:UInt64}, `___of`, `_chunk` FROM `shop_tidemark`.`own_masks` WHERE `__
 -- rewrite
 INSERT INTO `shop_tidemark`.`own_chunks` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
 SETTINGS max_insert_threads = 4
-SELECT `_chunk`, `__source_7`, `created_at`, transform(`___chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`own_chunks`
+SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_chunks`
 WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
     AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`)
 UNION ALL
@@ -252,15 +252,22 @@ WHERE `___chunk` IN {pieces:Array(UInt64)} AND `___live` AND (`created_at` >= fr
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`own_chunks` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
-SELECT `_chunk`, `__source_7`, `created_at`, transform(`___chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`own_chunks`
+SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_chunks`
 WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
     AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`)
 UNION ALL
 SELECT `_chunk`, `__source_7`, `created_at`, {fresh:UInt64} FROM `shop_tidemark`.`own_changes`
 WHERE `___chunk` IN {pieces:Array(UInt64)} AND `___live` AND NOT (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
+-- rewrite
+INSERT INTO `shop_tidemark`.`own_chunks` (`_chunk`, `__source_7`, `created_at`, `___chunk`)
+SETTINGS max_threads = 1
+SELECT `_chunk`, `__source_7`, `created_at`, {to:UInt64} FROM `shop_tidemark`.`own_chunks`
+WHERE indexHint(`___chunk` IN {from:Array(UInt64)})
+    AND `_chunk` NOT IN (SELECT `_chunk` FROM `shop_tidemark`.`own_changes` WHERE `___chunk` IN {pieces:Array(UInt64)} AND NOT `___insert`);
+
 -- count_chunks
-SELECT `___chunk`, count(), ifNull(min(toUnixTimestamp64Micro(`created_at`)), 4611686018427387903), assumeNotNull(if(count(`created_at`) < count(), 4611686018427387903, max(toUnixTimestamp64Micro(`created_at`))))
+SELECT `___chunk`, count(), toUnixTimestamp64Micro(min(`created_at`)), toUnixTimestamp64Micro(max(`created_at`))
 FROM `shop_tidemark`.`own_chunks`
 WHERE `___chunk` IN {chunks:Array(UInt64)}
 GROUP BY `___chunk`

@@ -237,7 +237,7 @@ SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`stores_masks` WHERE `_chun
 -- rewrite
 INSERT INTO `shop_tidemark`.`stores_chunks` (`id`, `no\x60te\x27\x5c`, `_chunk`)
 SETTINGS max_insert_threads = 4
-SELECT `id`, `no\x60te\x27\x5c`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`stores_chunks`
+SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
@@ -246,12 +246,19 @@ WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND 1;
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`stores_chunks` (`id`, `no\x60te\x27\x5c`, `_chunk`)
-SELECT `id`, `no\x60te\x27\x5c`, transform(`_chunk`, {from:Array(UInt64)}, {to:Array(UInt64)}, toUInt64(0)) FROM `shop_tidemark`.`stores_chunks`
+SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
 UNION ALL
 SELECT `id`, `no\x60te\x27\x5c`, {fresh:UInt64} FROM `shop_tidemark`.`stores_changes`
 WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND NOT 1;
+
+-- rewrite
+INSERT INTO `shop_tidemark`.`stores_chunks` (`id`, `no\x60te\x27\x5c`, `_chunk`)
+SETTINGS max_threads = 1
+SELECT `id`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`stores_chunks`
+WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
+    AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`stores_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`);
 
 -- count_chunks
 SELECT `_chunk`, count(), toInt64(0), toInt64(0)
