@@ -5,6 +5,7 @@ CREATE TABLE IF NOT EXISTS {{.Name}}
 {{- end}}
     `_chunk` UInt64
 {{- if .KeyIndex}},
+    INDEX `_range` {{exprs .Key}} TYPE minmax GRANULARITY 64,
     INDEX `_key` {{exprs .Key}} TYPE bloom_filter GRANULARITY 1
 {{- end}}
 )

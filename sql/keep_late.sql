@@ -1,4 +1,4 @@
-INSERT INTO {{.Chunks}} ({{idents .Stored}}, `_chunk`){{.NoIndex}}
+INSERT INTO {{.Chunks}} ({{idents .Stored}}, `_chunk`){{.NoFilter}}
 SELECT {{idents .Stored}}, {to:UInt64} FROM {{.Chunks}}
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND

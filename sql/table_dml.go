@@ -101,7 +101,7 @@ func (t *Table) Rewrite(r Region, many bool) Statement {
 		return struct {
 			*Table
 			Side, Settings string
-		}{t, side, t.NoIndex(threads...)}
+		}{t, side, t.NoFilter(threads...)}
 	})
 }
 
@@ -111,7 +111,7 @@ func (t *Table) Thin() Statement {
 		return struct {
 			*Table
 			Side, Settings string
-		}{t, "", t.NoIndex("max_threads = 1")}
+		}{t, "", t.NoFilter("max_threads = 1")}
 	})
 }
 

@@ -6,6 +6,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`sales_chunks`
     `price` Decimal(12, 2),
     `no\x60te\x27\x5c` Nullable(String),
     `_chunk` UInt64,
+    INDEX `_range` `id` TYPE minmax GRANULARITY 64,
     INDEX `_key` `id` TYPE bloom_filter GRANULARITY 1
 )
 ENGINE = MergeTree
@@ -22,6 +23,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`sales_empty`
     `price` Decimal(12, 2),
     `no\x60te\x27\x5c` Nullable(String),
     `_chunk` UInt64,
+    INDEX `_range` `id` TYPE minmax GRANULARITY 64,
     INDEX `_key` `id` TYPE bloom_filter GRANULARITY 1
 )
 ENGINE = MergeTree
@@ -250,7 +252,7 @@ SELECT {to:UInt64}, `_of`, `id` FROM `shop_tidemark`.`sales_masks` WHERE `_chunk
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`sales_chunks` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`)
-SETTINGS max_insert_threads = 4, materialize_skip_indexes_on_insert = 0
+SETTINGS max_insert_threads = 4, exclude_materialize_skip_indexes_on_insert = '_key'
 SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`sales_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
@@ -260,7 +262,7 @@ WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND (`created_at` >= fromUn
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`sales_chunks` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`)
-SETTINGS materialize_skip_indexes_on_insert = 0
+SETTINGS exclude_materialize_skip_indexes_on_insert = '_key'
 SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`sales_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`)
@@ -270,7 +272,7 @@ WHERE `_chunk` IN {pieces:Array(UInt64)} AND `_live` AND NOT (`created_at` >= fr
 
 -- rewrite
 INSERT INTO `shop_tidemark`.`sales_chunks` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`)
-SETTINGS max_threads = 1, materialize_skip_indexes_on_insert = 0
+SETTINGS max_threads = 1, exclude_materialize_skip_indexes_on_insert = '_key'
 SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`sales_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {pieces:Array(UInt64)} AND NOT `_insert`);
@@ -289,7 +291,7 @@ WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT (`created_at` >= fromU
 
 -- keep
 INSERT INTO `shop_tidemark`.`sales_chunks` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`)
-SETTINGS materialize_skip_indexes_on_insert = 0
+SETTINGS exclude_materialize_skip_indexes_on_insert = '_key'
 SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, if(ifNull(toUnixTimestamp64Micro(`created_at`) >= {far:Int64}, 1), {apart:UInt64}, {to:UInt64}) FROM `shop_tidemark`.`sales_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND (`created_at` >= fromUnixTimestamp64Micro({split:Int64}, 'UTC'));
 
@@ -351,7 +353,7 @@ WHERE indexHint(`_chunk` IN {built:Array(UInt64)})
 
 -- keep_late
 INSERT INTO `shop_tidemark`.`sales_chunks` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`)
-SETTINGS materialize_skip_indexes_on_insert = 0
+SETTINGS exclude_materialize_skip_indexes_on_insert = '_key'
 SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`sales_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)})
     AND
@@ -413,7 +415,7 @@ LIMIT {limit:UInt64};
 
 -- replace
 INSERT INTO `shop_tidemark`.`sales_chunks` (`id`, `created_at`, `price`, `no\x60te\x27\x5c`, `_chunk`)
-SETTINGS materialize_skip_indexes_on_insert = 0
+SETTINGS exclude_materialize_skip_indexes_on_insert = '_key'
 SELECT `id`, `created_at`, `price`, `no\x60te\x27\x5c`, {to:UInt64} FROM `shop_tidemark`.`sales_chunks`
 WHERE indexHint(`_chunk` IN {from:Array(UInt64)}) AND NOT ((({open_start:UInt8} OR `created_at` >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')) AND ({open_end:UInt8} OR `created_at` < fromUnixTimestamp64Micro({until:Int64}, 'UTC'))) AND `id` NOT IN (SELECT `id` FROM `shop_tidemark`.`sales_changes` WHERE `_chunk` IN {journal:Array(UInt64)}))
 UNION ALL
