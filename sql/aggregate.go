@@ -276,6 +276,11 @@ func (a *Aggregate) DropPartitions(_ Region, ids []string) Statement {
 	return clearPartitions(a.Table.Database, a.internal(Chunks), a.internal(Empty), ids)
 }
 
+// DropPlainly is DropPartitions by the statement of that name.
+func (a *Aggregate) DropPlainly(_ Region, ids []string) Statement {
+	return a.render("drop_partitions.sql", map[string]any{"Name": a.internal(Chunks), "Partitions": ids})
+}
+
 // PartitionID is the id of the partition of a chunk.
 func (a *Aggregate) PartitionID(_ Region, chunk uint64) string { return strconv.FormatUint(chunk, 10) }
 

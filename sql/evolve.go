@@ -20,7 +20,7 @@ type Added struct {
 
 // AddColumns returns the statements that add columns to the table's internals when missing. They change no chunk.
 func (t *Table) AddColumns(added []Added) (out []Statement) {
-	regions := []Region{Chunks, Empty, Changes}
+	regions := []Region{Chunks, Empty, Changes} // Empty has no column that Chunks has not, whatever ends this between the two
 	if t.Feed {
 		regions = append(regions, "feed")
 	}
@@ -28,6 +28,11 @@ func (t *Table) AddColumns(added []Added) (out []Statement) {
 		out = append(out, render(t.Database, "add_columns.sql", map[string]any{"Name": t.internal(r), "Added": added}))
 	}
 	return append(out, t.dropRegionViews()...) // they are made anew with the columns that there are then
+}
+
+// FillEmpty returns the statement that gives the empty table columns that the chunks have.
+func (t *Table) FillEmpty(missing []Added) Statement {
+	return render(t.Database, "add_columns.sql", map[string]any{"Name": t.internal(Empty), "Added": missing})
 }
 
 // Constant renders a value, given as PostgreSQL's text, as a value of the type. It returns false for types of which that

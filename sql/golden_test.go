@@ -53,7 +53,8 @@ func tableStatements(t *Table) []Statement {
 		t.Fold(), t.FoldPeriods(), t.FoldRest(), t.FoldRestPeriods(), t.FoldMasks(), t.KeepLate(),
 		t.ChunksInRange(), t.Compare(), t.Differ(), t.Replace(),
 		t.AddColumns([]Added{{Column{Name: "added_2", Alias: "added", Type: t.Columns[0].Type}, "1"}})[0],
-		t.CheckInvariants(), t.DropPartitions(Masks, []string{"1"}), t.DropPartitions(Historic, []string{"20260101-1", "0-2"}))
+		t.CheckInvariants(), t.DropPartitions(Masks, []string{"1"}), t.DropPartitions(Historic, []string{"20260101-1", "0-2"}), t.DropPlainly(Historic, []string{"20260101-1"}),
+		t.FillEmpty([]Added{{Column: Column{Name: "added_2", Type: t.Columns[0].Type}}}))
 	if t.Feed {
 		out = append(out, t.CreateFeedView(), t.InsertFeed(), t.NoteFeed(), t.DropFeedDays([]string{"20260101"}))
 		out = append(out, t.DropFeed()...)

@@ -10,6 +10,11 @@ func (t *Table) DropPartitions(r Region, ids []string) Statement {
 	if r.Home() == Chunks {
 		return clearPartitions(t.Database, t.internal(Chunks), t.internal(Empty), ids)
 	}
+	return t.DropPlainly(r, ids)
+}
+
+// DropPlainly is DropPartitions by the statement of that name, for a table that is not like the empty one.
+func (t *Table) DropPlainly(r Region, ids []string) Statement {
 	return render(t.Database, "drop_partitions.sql", map[string]any{"Name": t.internal(r), "Partitions": ids})
 }
 

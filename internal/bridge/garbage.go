@@ -156,7 +156,11 @@ const maxDropped = 200
 func (s *session) dropPartitions(ctx context.Context, at place, ids []string) error {
 	for len(ids) > 0 {
 		n := min(len(ids), maxDropped)
-		if err := s.db.Exec(ctx, at.table.DropPartitions(at.region, ids[:n]), nil); err != nil {
+		err := s.db.Exec(ctx, at.table.DropPartitions(at.region, ids[:n]), nil)
+		if warehouse.IsUnlike(err) { // its columns change
+			err = s.db.Exec(ctx, at.table.DropPlainly(at.region, ids[:n]), nil)
+		}
+		if err != nil {
 			return fmt.Errorf("table %s: %w", at.table.RegionName(at.region), err)
 		}
 		ids = ids[n:]

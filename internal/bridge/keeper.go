@@ -25,6 +25,7 @@ type regional interface {
 	RegionName(r sql.Region) string
 	PartitionID(r sql.Region, chunk uint64) string
 	DropPartitions(r sql.Region, ids []string) sql.Statement
+	DropPlainly(r sql.Region, ids []string) sql.Statement
 }
 
 // keeper drops chunks that no query can need any more, and then confirms to PostgreSQL what can no longer be lost.

@@ -498,6 +498,9 @@ func (s *session) createTables(ctx context.Context) error {
 		if err := s.checkColumns(ctx, t); err != nil {
 			return err
 		}
+		if err := s.fillEmpty(ctx, t); err != nil {
+			return err
+		}
 		for _, st := range t.sql.CreateRegionViews() {
 			if err := s.db.Exec(ctx, st, nil); err != nil {
 				return fmt.Errorf("table %s: %w", t.sql.Source, err)
@@ -547,6 +550,29 @@ func (s *session) checkColumns(ctx context.Context, t *table) error {
 		return fault.New("put the old structure back, or `tidemark uninstall --data` and start again, which loads every table anew",
 			"table %s has the columns %v now, but its tables in ClickHouse were made for %v: %w", t.sql.Source, want, got, errRefused)
 	}
+}
+
+// fillEmpty adds to the empty table what an end between two statements has left out of it: partitions are replaced by those of a
+// table of the same columns only.
+func (s *session) fillEmpty(ctx context.Context, t *table) error {
+	names, types, err := s.columnsOf(ctx, t.sql, sql.Chunks)
+	if err != nil {
+		return err
+	}
+	there, _, err := s.columnsOf(ctx, t.sql, sql.Empty)
+	if err != nil {
+		return err
+	}
+	var missing []sql.Added
+	for _, name := range names {
+		if !slices.Contains(there, name) {
+			missing = append(missing, sql.Added{Column: sql.Column{Name: name, Type: sql.Type{Name: types[name]}}})
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return s.db.Exec(ctx, t.sql.FillEmpty(missing), nil)
 }
 
 // dropRemoved takes tables that are no longer configured out of the mark and drops their views. Their data stay.

@@ -196,3 +196,49 @@ func (r *auditRig) alarmed(ctx context.Context, t *testing.T, url string) error 
 	}
 	return errors.New("the page says nothing of it")
 }
+
+// TestUnlikeEmpty has the empty table lack a column of the chunks, and have one more: partitions go all the same, and the next
+// session makes both alike again where a column is missing.
+func TestUnlikeEmpty(t *testing.T) {
+	t.Parallel()
+	for _, unlike := range []string{"rows_chunks", "rows_empty"} {
+		t.Run(unlike, func(t *testing.T) {
+			t.Parallel()
+			r := rig.New(t, servers, guardTables...)
+			file := r.ConfigFile("tick: 50ms\nschedule: {roll: \"\", resync: \"\"}\ntables: {public.rows: {date_column: d}}\n")
+			b := r.Run(file, bridge.Options{})
+			r.WaitLSN(1)
+			must(t, r.CH.Exec(t.Context(), fmt.Sprintf("ALTER TABLE %s_tidemark.%s ADD COLUMN extra Int64", r.Name, unlike)))
+			dropsChunks(t, r)
+			_ = b.Stop()
+			b = r.Run(file, bridge.Options{})
+			r.WaitLSN(1)
+			dropsChunks(t, r)
+			var empty, chunks uint64
+			must(t, r.CH.QueryRow(t.Context(), "SELECT countIf(table = 'rows_empty'), countIf(table = 'rows_chunks') FROM system.columns WHERE database = ? AND name = 'extra'", r.Name+"_tidemark").Scan(&empty, &chunks))
+			if empty == 0 || (chunks > 0) != (unlike == "rows_chunks") {
+				t.Errorf("the column is %d times in the empty table, %d times in the chunks", empty, chunks)
+			}
+			_ = b.Stop()
+		})
+	}
+}
+
+// dropsChunks changes a row until chunks of before are gone.
+func dropsChunks(t *testing.T, r *rig.Rig) {
+	t.Helper()
+	partitions := func(ctx context.Context) (ids []string, err error) {
+		err = r.CH.QueryRow(ctx, "SELECT groupUniqArray(partition_id) FROM system.parts WHERE active AND rows > 0 AND database = ? AND table = 'rows_chunks' AND startsWith(partition_id, '0-')", r.Name+"_tidemark").Scan(&ids)
+		return ids, err
+	}
+	before, err := partitions(t.Context())
+	must(t, err)
+	r.Eventually(slow, "chunks to be dropped", func(ctx context.Context) error {
+		execute(t, r, "UPDATE rows SET v = v + 1 WHERE id > 100 AND id < 201")
+		now, err := partitions(ctx)
+		if err == nil && slices.ContainsFunc(before, func(id string) bool { return slices.Contains(now, id) }) {
+			err = fmt.Errorf("%v are there, of %v", now, before)
+		}
+		return err
+	})
+}

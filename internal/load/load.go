@@ -41,8 +41,8 @@ type Loader struct {
 
 	period func(splitdate.Instant) int64
 
-	ordinals atomic.Uint64 // keyless rows are numbered in the order of arrival
-	rows     atomic.Uint64 // that were placed
+	ordinals atomic.Uint64            // keyless rows are numbered in the order of arrival
+	rows     atomic.Uint64            // that were placed
 	recent   [maxAge + 1]atomic.Int64 // those of them in RT, by age
 
 	mu       sync.Mutex

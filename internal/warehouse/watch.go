@@ -77,6 +77,15 @@ func IsDenied(err error) bool {
 	return errors.As(err, &e) && e.Code == accessDenied
 }
 
+// incompatibleColumns is ClickHouse's code for tables whose columns should be the same.
+const incompatibleColumns = 122
+
+// IsUnlike reports whether ClickHouse refused a statement because two tables have other columns.
+func IsUnlike(err error) bool {
+	var e *clickhouse.Exception
+	return errors.As(err, &e) && e.Code == incompatibleColumns
+}
+
 // Abort breaks all connections off. It ends statements under way, also where the driver waits for a server that does not
 // read; whether they were done is unknown.
 func (c *Conn) Abort() { c.sockets.abort() }

@@ -486,6 +486,13 @@ ALTER TABLE `shop_tidemark`.`kept_masks` DROP PARTITION ID '1';
 -- clear_partitions
 ALTER TABLE `shop_tidemark`.`kept_chunks` REPLACE PARTITION ID '20260101-1' FROM `shop_tidemark`.`kept_empty`, REPLACE PARTITION ID '0-2' FROM `shop_tidemark`.`kept_empty`;
 
+-- drop_partitions
+ALTER TABLE `shop_tidemark`.`kept_chunks` DROP PARTITION ID '20260101-1';
+
+-- add_columns
+ALTER TABLE `shop_tidemark`.`kept_empty`
+    ADD COLUMN IF NOT EXISTS `added_2` Int64;
+
 -- create_feed_view
 CREATE OR REPLACE VIEW `shop`.`kept_changes`
 (

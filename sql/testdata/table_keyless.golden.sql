@@ -435,6 +435,13 @@ ALTER TABLE `shop_tidemark`.`keyless_masks` DROP PARTITION ID '1';
 -- clear_partitions
 ALTER TABLE `shop_tidemark`.`keyless_chunks` REPLACE PARTITION ID '20260101-1' FROM `shop_tidemark`.`keyless_empty`, REPLACE PARTITION ID '0-2' FROM `shop_tidemark`.`keyless_empty`;
 
+-- drop_partitions
+ALTER TABLE `shop_tidemark`.`keyless_chunks` DROP PARTITION ID '20260101-1';
+
+-- add_columns
+ALTER TABLE `shop_tidemark`.`keyless_empty`
+    ADD COLUMN IF NOT EXISTS `added_2` Decimal(12, 2);
+
 -- drop_view
 DROP VIEW IF EXISTS `shop_tidemark`.`keyless_rt`;
 

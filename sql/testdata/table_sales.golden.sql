@@ -461,6 +461,13 @@ ALTER TABLE `shop_tidemark`.`sales_masks` DROP PARTITION ID '1';
 -- clear_partitions
 ALTER TABLE `shop_tidemark`.`sales_chunks` REPLACE PARTITION ID '20260101-1' FROM `shop_tidemark`.`sales_empty`, REPLACE PARTITION ID '0-2' FROM `shop_tidemark`.`sales_empty`;
 
+-- drop_partitions
+ALTER TABLE `shop_tidemark`.`sales_chunks` DROP PARTITION ID '20260101-1';
+
+-- add_columns
+ALTER TABLE `shop_tidemark`.`sales_empty`
+    ADD COLUMN IF NOT EXISTS `added_2` Int64;
+
 -- drop_view
 DROP VIEW IF EXISTS `shop_tidemark`.`sales_rt`;
 
