@@ -8,8 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
+
 	"github.com/tidemark-db/tidemark/internal/bridge"
 	"github.com/tidemark-db/tidemark/internal/rig"
+	"github.com/tidemark-db/tidemark/splitdate"
+	"github.com/tidemark-db/tidemark/sql"
 )
 
 // guardTables have rows of two months that settle, 1 to 100 and 201 to 300, and fresh ones, 101 to 200. Once guardChanges are
@@ -242,3 +246,47 @@ func dropsChunks(t *testing.T, r *rig.Rig) {
 		return err
 	})
 }
+
+// TestDropsLeaveMerges drops partitions, as the bridge does, while a large one is merged. The control is DROP PARTITION, which
+// breaks the merge off.
+func TestDropsLeaveMerges(t *testing.T) {
+	t.Parallel()
+	r := rig.New(t, servers, guardTables...)
+	b := r.Run(r.ConfigFile("tables: {public.rows: {date_column: d}}\n"), bridge.Options{})
+	r.WaitLSN(1)
+	_ = b.Stop()
+	table, err := sql.NewTable(sql.TableConfig{Database: sql.Database(r.Name), Source: "public.rows", Name: "rows", Key: []string{"id"}})
+	must(t, err)
+	settled := splitdate.Chunk(1).Settled()
+	for range 2 {
+		must(t, r.CH.Exec(t.Context(), fmt.Sprintf("INSERT INTO %s_tidemark.rows_chunks (id, d, v, _chunk) SELECT number, '2020-01-01', number, %d FROM numbers(3000000)", r.Name, settled)))
+	}
+	ctx := clickhouse.Context(t.Context(), clickhouse.WithSettings(clickhouse.Settings{"allow_replace_partition_from_empty_source": 1}))
+	for _, c := range []struct {
+		name   string
+		drop   func(sql.Region, []string) sql.Statement
+		breaks bool
+	}{{"DROP PARTITION", table.DropPlainly, true}, {"the bridge's", table.DropPartitions, false}} {
+		done := make(chan error, 1)
+		go func() { // ends with the merge, which is awaited
+			done <- r.CH.Exec(t.Context(), fmt.Sprintf("OPTIMIZE TABLE %s_tidemark.rows_chunks PARTITION ID '20200101-%d' FINAL", r.Name, settled))
+		}()
+		var merged error
+		dropped := 0
+		for ended := false; !ended; dropped++ {
+			must(t, r.CH.Exec(ctx, fmt.Sprintf("INSERT INTO %s_tidemark.rows_chunks (id, d, v, _chunk) VALUES (1, '2020-01-01', 1, %d)", r.Name, dropped+1)))
+			must(t, r.CH.Exec(ctx, c.drop(sql.Chunks, []string{fmt.Sprintf("0-%d", dropped+1)}).Text))
+			select {
+			case merged = <-done:
+				ended = true
+			default:
+			}
+		}
+		if hasCode(merged, aborted) != c.breaks || !c.breaks && merged != nil {
+			t.Errorf("%s, %d times: the merge ended with %v", c.name, dropped, merged)
+		}
+	}
+}
+
+// aborted is ClickHouse's code for a merge that was broken off.
+const aborted = 236

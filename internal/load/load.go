@@ -43,7 +43,8 @@ type Loader struct {
 
 	ordinals atomic.Uint64            // keyless rows are numbered in the order of arrival
 	rows     atomic.Uint64            // that were placed
-	recent   [maxAge + 1]atomic.Int64 // those of them in RT, by age
+	first    atomic.Int64             // those of them in RT
+	recent   [maxAge + 1]atomic.Int64 // the same by age, but for those that share a chunk
 
 	mu       sync.Mutex
 	historic map[int64]splitdate.Chunk // by period
@@ -83,6 +84,7 @@ const (
 const (
 	youngest = 64 * 1_000_000 // µs
 	maxAge   = 32             // in doublings
+	together = 1 << 16        // rows that share a chunk before that: few rows need no more
 )
 
 // age is how many times youngest doubles to the age of a row of RT; rows without a date, or with one to come, are young.
@@ -185,9 +187,11 @@ func (w *worker) add(row cdc.Tuple) error {
 
 // recent appends a row of an age to RT.
 func (w *worker) recent(row cdc.Tuple, ordinal uint64, age int) error {
-	l := w.loader
-	number := l.recent[age].Add(1) / recentChunk
-	return w.rt.append(row, l.chunk(l.rt, number<<8|int64(age), false), l.Barrier, ordinal)
+	l, number := w.loader, int64(-1)
+	if l.first.Add(1) > together {
+		number = l.recent[age].Add(1)/recentChunk<<8 | int64(age)
+	}
+	return w.rt.append(row, l.chunk(l.rt, number, false), l.Barrier, ordinal)
 }
 
 // append adds a row. Loaded rows of a table without a key get the position just before the barrier: no transaction has
