@@ -23,7 +23,8 @@ GRANT SELECT ON system.processes TO tidemark;
 -- `tidemark check` lists views with SQL SECURITY DEFINER over ours, wherever they are.
 GRANT SHOW TABLES ON *.* TO tidemark;
 
--- Only for `tidemark uninstall --data`; revoke them if somebody else is to do that.
+-- Only for `tidemark uninstall --data`, for tables and aggregates that are made anew, and for an upgrade of the format of the
+-- marks; revoke them if somebody else is to do that.
 GRANT DROP TABLE ON shop.split_date TO tidemark;
 GRANT DROP TABLE, DROP DATABASE ON shop_tidemark.* TO tidemark;
 

@@ -237,7 +237,7 @@ func (b *aggregateBench) byHand(ctx context.Context) error {
 		for _, text := range []string{
 			createHandMade(c.Name, keys, selected, where),
 			fmt.Sprintf("OPTIMIZE TABLE bench.hand_%s FINAL", c.Name),
-			fmt.Sprintf("CREATE TABLE bench.chunked_%s ENGINE = AggregatingMergeTree ORDER BY (%s, _chunk) AS SELECT %s, _chunk FROM bench_tidemark.sales_chunks WHERE bitTest(_chunk, 39) AND (%s) GROUP BY %[2]s, _chunk", c.Name, keys, selected, where),
+			fmt.Sprintf("CREATE TABLE bench.chunked_%s ENGINE = AggregatingMergeTree ORDER BY (%s, _chunk) AS SELECT %s, _chunk FROM bench_tidemark.sales_chunks WHERE bitTest(_chunk, %[5]d) AND (%[4]s) GROUP BY %[2]s, _chunk", c.Name, keys, selected, where, sql.SettledBit),
 			fmt.Sprintf("OPTIMIZE TABLE bench.chunked_%s FINAL", c.Name),
 		} {
 			if err := b.db.Exec(ctx, sql.Statement{Name: "by hand", Text: text}, nil); err != nil {

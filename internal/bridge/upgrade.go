@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/tidemark-db/tidemark/internal/fault"
 	"github.com/tidemark-db/tidemark/internal/warehouse"
 	"github.com/tidemark-db/tidemark/splitdate"
 	"github.com/tidemark-db/tidemark/sql"
@@ -17,12 +18,30 @@ import (
 // new ones are there. What an upgrade that did not end has copied is dropped first, because its chunks had the same numbers.
 // Aggregates are computed anew beside the ticks, and first loads begin anew.
 func (s *session) upgrade(ctx context.Context) error {
+	var err error
 	if s.mark.IsApart() {
-		if err := s.together(ctx); err != nil {
-			return err
+		err = s.together(ctx)
+	}
+	if err == nil {
+		err = s.dropApart(ctx)
+	}
+	if warehouse.IsDenied(err) {
+		return fault.New(fmt.Sprintf("GRANT DROP TABLE ON %s.* TO the user of clickhouse.dsn; it may be revoked after the upgrade", sql.Ident(s.db.Database().Internals())), "%w", err)
+	}
+	return err
+}
+
+// upgradeMarks gives the tables of marks what format 2 has more, so that marks of either format can be written.
+func (s *session) upgradeMarks(ctx context.Context) error {
+	if !s.mark.IsApart() {
+		return nil
+	}
+	for _, st := range s.db.Database().AddMasked() {
+		if err := s.db.Exec(ctx, st, nil); err != nil {
+			return fmt.Errorf("upgrade the marks: %w", err)
 		}
 	}
-	return s.dropApart(ctx)
+	return nil
 }
 
 // together copies the chunks and publishes a mark of format 2.

@@ -273,7 +273,7 @@ func (l *Loader) send(ctx context.Context, h *half) error {
 
 // Finish sends the rest and returns the table's state at the barrier, after counting what arrived.
 func (l *Loader) Finish(ctx context.Context) (splitdate.Table, error) {
-	state := splitdate.Table{Mirrored: l.table.Mirrored(), Split: l.Split, Chunks: map[splitdate.Chunk]splitdate.Meta{}}
+	state := splitdate.Table{Mirrored: l.table.Mirrored(), Split: l.Split}
 	for _, w := range l.workers {
 		for _, h := range []*half{w.historic, w.rt} {
 			if err := l.send(ctx, h); err != nil {
@@ -282,21 +282,12 @@ func (l *Loader) Finish(ctx context.Context) (splitdate.Table, error) {
 		}
 	}
 	rt, settled := l.Chunks()
-	for _, r := range []struct {
-		chunks []splitdate.Chunk
-		list   *[]splitdate.Chunk
-	}{{settled, &state.Clean}, {rt, &state.RT}} {
-		metas, err := splitdate.CountChunks(ctx, l.db, l.table, r.chunks)
-		if err != nil {
-			return state, err
-		}
-		for _, c := range r.chunks {
-			if meta, ok := metas[c]; ok {
-				*r.list = append(*r.list, c)
-				state.Chunks[c] = meta
-			}
-		}
+	var err error
+	if state.Chunks, err = splitdate.CountChunks(ctx, l.db, l.table, slices.Concat(rt, settled)); err != nil {
+		return state, err
 	}
+	empty := func(c splitdate.Chunk) bool { return !state.Has(c) }
+	state.RT, state.Clean = slices.DeleteFunc(rt, empty), slices.DeleteFunc(settled, empty)
 	if got, want := state.Rows(state.Listed()), l.rows.Load(); got != want {
 		return state, fmt.Errorf("load %s: PostgreSQL sent %d rows, %d arrived: %w", l.table.Source, want, got, splitdate.ErrInvariant)
 	}
