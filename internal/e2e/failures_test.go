@@ -15,7 +15,7 @@ var testFolders = map[string]string{
 }
 
 // failureRows is how many failures each section of docs/failures.md has. A failure that is added is counted here too.
-var failureRows = map[string]int{"A": 10, "B": 9, "C": 25, "D": 13, "E": 7}
+var failureRows = map[string]int{"A": 10, "B": 9, "C": 25, "D": 15, "E": 7}
 
 // TestFailuresAreShown checks that every test exists that docs/failures.md names, that each failure names one, and that no
 // failure went away.
