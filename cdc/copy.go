@@ -1,6 +1,7 @@
 package cdc
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ type CopyOptions struct {
 	Pages         *Pages   // nil: all pages
 	Workers       int      // 1 if less
 	RowsPerSecond int      // of all workers together; 0: no limit
+	Binary        bool     // values come in PostgreSQL's binary format
 	// Progress is told how many rows have been delivered, of about total (-1: unknown). Calls do not overlap.
 	Progress func(rows, total int64)
 }
@@ -284,6 +286,7 @@ func (c *tableCopy) work(ctx context.Context, worker int, conn *pgx.Conn) error 
 		if !ok {
 			return nil
 		}
+		w.begun = false
 		if _, err := conn.PgConn().CopyTo(ctx, w, c.statement(r)); err != nil {
 			return fmt.Errorf("pages %d to %d: %w", r.first, r.end, err)
 		}
@@ -309,7 +312,11 @@ func (c *tableCopy) statement(r pageRange) string {
 	if c.Table.RowFilter != "" {
 		where += " AND (" + c.Table.RowFilter + ")"
 	}
-	return "COPY (" + c.selection() + " WHERE " + where + ") TO STDOUT"
+	format := "text"
+	if c.Binary {
+		format = "binary"
+	}
+	return "COPY (" + c.selection() + " WHERE " + where + ") TO STDOUT (FORMAT " + format + ")"
 }
 
 // deliver hands rows to the sink, at the set pace.
@@ -329,8 +336,8 @@ func (c *tableCopy) deliver(ctx context.Context, worker int, rows []Tuple) error
 	return nil
 }
 
-// copyWriter collects the rows of one worker. PostgreSQL sends one row per message, so each Write is one line. The memory of
-// the rows of one run is that of the next.
+// copyWriter collects the rows of one worker. PostgreSQL sends one row per message, so each Write is one. The memory of the
+// rows of one run is that of the next.
 type copyWriter struct {
 	ctx    context.Context // of the Copy; io.Writer has no place for it
 	copy   *tableCopy
@@ -338,13 +345,15 @@ type copyWriter struct {
 	rows   []Tuple
 	values []Value // of the rows
 	text   []byte  // of the values; what an append leaves behind, earlier values still hold
+	begun  bool    // the header of the binary format has come
 }
 
-func (w *copyWriter) Write(line []byte) (int, error) {
-	if len(line) == 0 || line[len(line)-1] != '\n' {
-		return 0, errTruncated
+func (w *copyWriter) Write(message []byte) (int, error) {
+	decode := w.line
+	if w.copy.Binary {
+		decode = w.binary
 	}
-	if err := decodeCopyLine(w.tuple(), w.own(line[:len(line)-1])); err != nil {
+	if err := decode(message); err != nil {
 		return 0, err
 	}
 	if len(w.rows) >= runRows || len(w.text) >= runBytes {
@@ -352,7 +361,30 @@ func (w *copyWriter) Write(line []byte) (int, error) {
 			return 0, err
 		}
 	}
-	return len(line), nil
+	return len(message), nil
+}
+
+// line takes a row of the text format.
+func (w *copyWriter) line(line []byte) error {
+	if len(line) == 0 || line[len(line)-1] != '\n' {
+		return errTruncated
+	}
+	return decodeCopyLine(w.tuple(), w.own(line[:len(line)-1]))
+}
+
+// binary takes a row of the binary format. The header comes in front of the first one, or of the end.
+func (w *copyWriter) binary(message []byte) error {
+	if !w.begun {
+		var err error
+		if message, err = cutCopyHeader(message); err != nil {
+			return err
+		}
+		w.begun = true
+	}
+	if len(message) == 0 || bytes.Equal(message, copyTrailer) {
+		return nil
+	}
+	return decodeCopyRow(w.tuple(), w.own(message))
 }
 
 // tuple returns the values of one row more.

@@ -179,3 +179,41 @@ func FuzzCopyLine(f *testing.F) {
 		}
 	})
 }
+
+// The binary format has the rows that the text format has, none and one that spans many messages included.
+func TestCopyBinary(t *testing.T) {
+	onEach(t, func(s *source) {
+		s.exec("CREATE TABLE t (id int PRIMARY KEY, a text, b bytea)", "CREATE TABLE empty (id int PRIMARY KEY)", "CREATE PUBLICATION pub FOR TABLE t, empty",
+			`INSERT INTO t SELECT i, nullif(repeat('ü\t', i % 3), ''), decode(repeat('ff', i % 2), 'hex') FROM generate_series(1, 20000) i`, "INSERT INTO t VALUES (0, repeat('x', 3000000), NULL)")
+		b := s.barrier()
+		var want []string
+		for _, row := range s.collect(b, CopyOptions{Table: s.table("public.t"), Columns: []string{"a"}, Workers: 2}) {
+			want = append(want, "\x00\x00\x00"+row)
+		}
+		var got []string
+		for _, row := range s.collect(b, CopyOptions{Table: s.table("public.t"), Columns: []string{"a", "id", "b"}, Workers: 2, Binary: true}) {
+			got = append(got, "\x00\x00\x00"+strings.SplitN(row, "|", 2)[0])
+		}
+		slices.Sort(got)
+		s.equal("rows", fmt.Sprint(len(got)), "20001")
+		s.equal("texts", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		s.equal("numbers", fmt.Sprintf("%q", s.collect(b, CopyOptions{Table: s.table("public.t"), Columns: []string{"id", "b"}, Between: &Between{Column: "id", From: "1", To: "3"}, Binary: true})),
+			fmt.Sprintf("%q", []string{"\x00\x00\x00\x01|\xff", "\x00\x00\x00\x02|"}))
+		s.equal("empty", fmt.Sprint(len(s.collect(b, CopyOptions{Table: s.table("public.empty"), Binary: true}))), "0")
+	})
+}
+
+func FuzzCopyRow(f *testing.F) {
+	f.Add([]byte("\x00\x02\x00\x00\x00\x01a\xff\xff\xff\xff"), uint8(2))
+	f.Add([]byte("\x00\x01\x7f\xff\xff\xff"), uint8(1))
+	f.Fuzz(func(t *testing.T, row []byte, columns uint8) {
+		w := &copyWriter{copy: &tableCopy{CopyOptions: CopyOptions{Columns: make([]string, columns), Binary: true}}}
+		if _, err := w.Write(row); err == nil && !bytes.HasPrefix(row, copySignature) {
+			t.Error("a row was taken before the header")
+		}
+		w.begun = true
+		if _, err := w.Write(row); err == nil && len(row) > 0 && !bytes.Equal(row, copyTrailer) && (len(w.rows) != 1 || len(w.rows[0]) != int(columns)) {
+			t.Errorf("%d rows of %d columns", len(w.rows), columns)
+		}
+	})
+}

@@ -17,12 +17,13 @@ const (
 	Null      ValueKind = 'n'
 	Unchanged ValueKind = 'u' // a TOASTed value that the UPDATE did not touch: the stream does not carry it
 	Text      ValueKind = 't'
+	Binary    ValueKind = 'b' // of a Copy that asked for it
 )
 
-// Value is one column of one row in PostgreSQL's text format, under the settings that Connect pins.
+// Value is one column of one row in PostgreSQL's text format, under the settings that Connect pins, or in its binary format.
 type Value struct {
 	Kind ValueKind
-	Text []byte
+	Text []byte // what Kind says it is
 }
 
 // Tuple is one row, in the order of Relation.Columns (in a stream) or of CopyOptions.Columns (in a copy).

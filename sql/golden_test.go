@@ -22,8 +22,6 @@ func column(t *testing.T, name string, oid uint32, typmod int32, notNull bool) C
 	return Column{Name: name, Type: typ}
 }
 
-const oidText = 25
-
 // goldenTables are the kinds of tables that statements differ for.
 func goldenTables(t *testing.T) map[string]TableConfig {
 	id := column(t, "id", oidInt8, -1, true)

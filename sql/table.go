@@ -18,6 +18,8 @@ type Column struct {
 	Type  Type
 	Codec string // the arguments of CODEC; "" for ClickHouse's default
 
+	Binary Binary // how PostgreSQL's binary format has its values
+
 	// ExactFrom is when ClickHouse's zone database begins to agree with ours on the zone of a timestamp without one; the
 	// zero time is always.
 	ExactFrom time.Time

@@ -22,6 +22,9 @@ type buffer struct {
 	parse func(*buffer, []byte) *refusal // appends one value, or nothing
 	zero  func(*buffer)                  // appends the type's default
 
+	form   sql.Binary
+	binary func(*buffer, []byte) bool // appends one plain value, or nothing
+
 	rows  int
 	width int // 0 for strings
 	data  []byte
@@ -45,7 +48,7 @@ func newBuffer(col Column) (buffer, error) {
 }
 
 func plainBuffer(col Column) (buffer, error) {
-	c := buffer{name: col.Name, alias: cmp.Or(col.Alias, col.Name), typ: col.Type, zero: zeroFixed}
+	c := buffer{name: col.Name, alias: cmp.Or(col.Alias, col.Name), typ: col.Type, zero: zeroFixed, form: col.Binary, binary: binaryOf(col.Binary, col.Type.Kind)}
 	switch k := col.Type.Kind; k {
 	case sql.KindString:
 		c.parse, c.zero = appendString, zeroString
@@ -64,9 +67,9 @@ func plainBuffer(col Column) (buffer, error) {
 	case sql.KindDecimal:
 		c.parse, c.width = appendDecimal, decimalWidth(col.Type.Precision)
 	case sql.KindDate, sql.KindDate32:
-		c.parse, c.width = appendDate32, 4
+		c.parse, c.width = appendDay, 4
 		if k == sql.KindDate {
-			c.parse, c.width = appendDate, 2
+			c.width = 2
 		}
 		return c.inZone(col.ExactFrom)
 	case sql.KindTimestamp:

@@ -13,6 +13,8 @@ type Column struct {
 	Alias string // for messages, where people know it by another name
 	Type  sql.Type
 
+	Binary sql.Binary // what AppendBinary reads
+
 	// ExactFrom is AgreesFrom's answer for the zone of a timestamp without zone: earlier times are refused. The zero
 	// time refuses none.
 	ExactFrom time.Time
@@ -22,13 +24,13 @@ type Column struct {
 func Columns(cols []sql.Column) []Column {
 	out := make([]Column, len(cols))
 	for i, c := range cols {
-		out[i] = Column{Name: c.Name, Alias: c.Alias, Type: c.Type, ExactFrom: c.ExactFrom}
+		out[i] = Column{Name: c.Name, Alias: c.Alias, Type: c.Type, Binary: c.Binary, ExactFrom: c.ExactFrom}
 	}
 	return out
 }
 
-// Builder collects rows of a fixed list of columns. A row is one AppendText, AppendNull or AppendZero on each column; a
-// row that a ValueError left incomplete is dropped by Truncate(Rows()). A Builder is not for concurrent use.
+// Builder collects rows of a fixed list of columns. A row is one AppendText, AppendBinary, AppendNull or AppendZero on each
+// column; a row that a ValueError left incomplete is dropped by Truncate(Rows()). A Builder is not for concurrent use.
 type Builder struct {
 	cols []buffer
 	wire *wire

@@ -1,6 +1,6 @@
 // Package block turns PostgreSQL's text of values into ClickHouse's native columns, exactly or not at all.
 //
-// It owns the reading of text and the checks that a value fits its column; sql.MapType decides which type a column has,
+// It owns the reading of text, and of the binary format where that is exact, and the checks that a value fits its column; sql.MapType decides which type a column has,
 // and cdc pins the settings (DateStyle, TimeZone, bytea_output, extra_float_digits) under which the text is written.
 // It knows nothing of tables, chunks or transactions.
 //

@@ -52,6 +52,7 @@ var (
 	refuseInfinity   = &refusal{"ClickHouse has no infinite dates and times", "String", true}
 	refuseRange      = &refusal{"it is outside the dates of the type, " + rangeDateTime, "String", true}
 	refuseDate       = &refusal{"it is outside the dates of the type, " + rangeDate, "Date32", true}
+	refuseBinary     = &refusal{"it is not what PostgreSQL's binary format has of the type", "String", false}
 	refuseArray      = &refusal{"it is not written as PostgreSQL writes an array", "String", false}
 	refuseDimensions = &refusal{"an Array has one dimension", "String", false}
 	refuseLowerBound = &refusal{"an Array begins at 1", "String", false}

@@ -209,6 +209,7 @@ func (tc roundTrip) run(ctx context.Context, t *testing.T, pg *pgx.Conn, ch driv
 	createTable(ctx, t, ch, table, b)
 
 	texts := tc.texts(ctx, t, pg)
+	tc.binary(ctx, t, pg, column, nullable, texts)
 	var sent []string
 	for i, text := range texts {
 		if err := b.AppendText(0, []byte(text)); err != nil {
@@ -252,6 +253,16 @@ func (tc roundTrip) describe(ctx context.Context, t *testing.T, pg *pgx.Conn, ta
 // raw values.
 func (tc roundTrip) texts(ctx context.Context, t *testing.T, pg *pgx.Conn) []string {
 	t.Helper()
+	rows, err := pg.Query(ctx, tc.query())
+	must(t, err)
+	texts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (string, error) {
+		return string(row.RawValues()[0]), nil
+	})
+	must(t, err)
+	return texts
+}
+
+func (tc roundTrip) query() string {
 	var b strings.Builder
 	for i, v := range tc.values {
 		if i > 0 {
@@ -259,13 +270,7 @@ func (tc roundTrip) texts(ctx context.Context, t *testing.T, pg *pgx.Conn) []str
 		}
 		fmt.Fprintf(&b, "SELECT %d AS i, '%s'::%s AS v", i, strings.ReplaceAll(v, "'", "''"), tc.source)
 	}
-	rows, err := pg.Query(ctx, "SELECT v FROM ("+b.String()+") q ORDER BY i")
-	must(t, err)
-	texts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (string, error) {
-		return string(row.RawValues()[0]), nil
-	})
-	must(t, err)
-	return texts
+	return "SELECT v FROM (" + b.String() + ") q ORDER BY i"
 }
 
 // textIn is PostgreSQL's text of a value, written by ClickHouse.

@@ -1,6 +1,10 @@
 package block
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/tidemark-db/tidemark/sql"
+)
 
 // clock is a date and time as written; year is astronomical (1 BC is 0).
 type clock struct {
@@ -201,28 +205,27 @@ func parseDay(text []byte) (int64, *refusal) {
 	return civilDay(at.year, at.month, at.day), nil
 }
 
-func appendDate32(c *buffer, text []byte) *refusal {
+func appendDay(c *buffer, text []byte) *refusal {
 	day, r := parseDay(text)
 	if r != nil {
 		return r
+	}
+	return c.putDay(day)
+}
+
+// putDay: the last day that ClickHouse's Date holds is 65535, 2149-06-06.
+func (c *buffer) putDay(day int64) *refusal {
+	const lastDate = 1<<16 - 1
+	if c.typ.Kind == sql.KindDate {
+		if day < 0 || day > lastDate {
+			return refuseDate
+		}
+		c.data = binary.LittleEndian.AppendUint16(c.data, uint16(day))
+		return nil
 	}
 	if day < firstDay || day > lastDay {
 		return refuseRange
 	}
 	c.data = binary.LittleEndian.AppendUint32(c.data, uint32(int32(day)))
-	return nil
-}
-
-// appendDate: the last day that ClickHouse's Date holds is 65535, 2149-06-06.
-func appendDate(c *buffer, text []byte) *refusal {
-	const lastDate = 1<<16 - 1
-	day, r := parseDay(text)
-	if r != nil {
-		return r
-	}
-	if day < 0 || day > lastDate {
-		return refuseDate
-	}
-	c.data = binary.LittleEndian.AppendUint16(c.data, uint16(day))
 	return nil
 }

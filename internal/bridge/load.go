@@ -232,7 +232,7 @@ func (l *loading) readPiece(ctx context.Context, s *session, barrier *cdc.Barrie
 	}
 	opts := cdc.CopyOptions{
 		Table: l.table.source, Columns: columnNames(l.table.sql.Columns),
-		Workers: s.cfg.Limits.CopyWorkers, RowsPerSecond: int(s.cfg.Limits.CopyRowsPerSecond),
+		Workers: s.cfg.Limits.CopyWorkers, RowsPerSecond: int(s.cfg.Limits.CopyRowsPerSecond), Binary: loader.Binary(),
 	}
 	before := int64(at.Base.Rows(at.Base.Listed()))
 	opts.Progress = func(rows, total int64) { l.job.Advance(before+rows, total) }

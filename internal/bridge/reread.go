@@ -150,7 +150,7 @@ func (r *rereading) read(ctx context.Context, s *session, state splitdate.Table)
 	}
 	err = barrier.Copy(ctx, cdc.CopyOptions{
 		Table: r.table.source, Columns: columnNames(r.table.sql.Columns), Between: between(r.table, r.rng),
-		Workers: s.cfg.Limits.CopyWorkers, RowsPerSecond: int(r.perSec),
+		Workers: s.cfg.Limits.CopyWorkers, RowsPerSecond: int(r.perSec), Binary: r.loader.Binary(),
 		Progress: func(rows, _ int64) { r.job.Done(rows) },
 	}, r.loader.Add)
 	if err != nil {

@@ -224,7 +224,7 @@ func mapColumn(cfg *config.Config, t *config.Table, found cdc.Table, c cdc.Colum
 	if err != nil {
 		return sql.Column{}, err
 	}
-	column := sql.Column{Name: c.Name, Type: mapped}
+	column := sql.Column{Name: c.Name, Type: mapped, Binary: sql.BinaryOf(source, mapped)}
 	if codec := t.Columns.Codecs[c.Name]; codec != "" {
 		column.Codec, err = sql.ParseCodec(c.Name, codec)
 	}

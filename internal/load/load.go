@@ -42,7 +42,6 @@ type Loader struct {
 	period func(splitdate.Instant) int64
 
 	ordinals atomic.Uint64            // keyless rows are numbered in the order of arrival
-	rows     atomic.Uint64            // that were placed
 	first    atomic.Int64             // those of them in RT
 	recent   [maxAge + 1]atomic.Int64 // the same by age, but for those that share a chunk
 
@@ -57,6 +56,10 @@ type worker struct {
 	loader   *Loader
 	historic *half
 	rt       *half
+	placed   uint64 // rows that are in the range
+
+	period int64           // of the last settled row
+	chunk  splitdate.Chunk // of that period, 0 before the first one
 }
 
 // half is the rows of one region.
@@ -124,15 +127,22 @@ func (l *Loader) worker(n int) (*worker, error) {
 	return w, nil
 }
 
+// Binary reports whether every column can be read from PostgreSQL's binary format.
+func (l *Loader) Binary() bool {
+	return !slices.ContainsFunc(l.table.Columns, func(c sql.Column) bool { return c.Binary == sql.NoBinary })
+}
+
 // Add takes rows, in the order of the table's columns, from one worker.
 func (l *Loader) Add(ctx context.Context, n int, rows []cdc.Tuple) error {
 	w, err := l.worker(n)
 	if err != nil {
 		return err
 	}
+	ordinal := l.ordinals.Add(uint64(len(rows))) - uint64(len(rows))
 	for _, row := range rows {
-		if err := w.add(row); err != nil {
-			return fmt.Errorf("row %s, as of %s: %w", l.key(row), l.Barrier, err)
+		ordinal++
+		if err := w.add(row, ordinal); err != nil {
+			return fmt.Errorf("row %s, as of %s: %w", w.key(row), l.Barrier, err)
 		}
 	}
 	for _, h := range []*half{w.historic, w.rt} {
@@ -146,22 +156,26 @@ func (l *Loader) Add(ctx context.Context, n int, rows []cdc.Tuple) error {
 }
 
 // key renders a row's key for messages; without one, all of the row that is short.
-func (l *Loader) key(row cdc.Tuple) string {
+func (w *worker) key(row cdc.Tuple) string {
 	var out []string
-	for i, c := range l.table.Columns {
-		if slices.Contains(l.table.Key, c.Name) || l.table.Keyless() && len(row[i].Text) < 40 {
-			out = append(out, fmt.Sprintf("%s=%s", c.Shown(), row[i].Text))
+	table := w.loader.table
+	for i, c := range table.Columns {
+		text := string(row[i].Text)
+		if row[i].Kind == cdc.Binary {
+			text = w.rt.rows.Text(i, row[i].Text)
+		}
+		if slices.Contains(table.Key, c.Name) || table.Keyless() && len(text) < 40 {
+			out = append(out, fmt.Sprintf("%s=%s", c.Shown(), text))
 		}
 	}
 	return strings.Join(out, ", ")
 }
 
 // add appends a row to the half it belongs to. Whether it is settled is known when its date has been read.
-func (w *worker) add(row cdc.Tuple) error {
+func (w *worker) add(row cdc.Tuple, ordinal uint64) error {
 	l := w.loader
-	ordinal := l.ordinals.Add(1)
 	if l.date < 0 {
-		l.rows.Add(1)
+		w.placed++
 		if l.Small {
 			return w.recent(row, ordinal, 0)
 		}
@@ -176,13 +190,21 @@ func (w *worker) add(row cdc.Tuple) error {
 		w.historic.truncate(last)
 		return nil
 	}
-	l.rows.Add(1)
+	w.placed++
 	if dated && splitdate.Instant(at) < l.Split {
-		w.historic.chunk[last] = uint64(l.chunk(l.historic, l.period(splitdate.Instant(at)), true))
+		w.historic.chunk[last] = uint64(w.settled(l.period(splitdate.Instant(at))))
 		return nil
 	}
 	w.historic.truncate(last)
 	return w.recent(row, ordinal, l.age(splitdate.Instant(at), dated))
+}
+
+// settled returns the chunk of a period. Rows of one period mostly come together.
+func (w *worker) settled(period int64) splitdate.Chunk {
+	if w.chunk == 0 || w.period != period {
+		w.period, w.chunk = period, w.loader.chunk(w.loader.historic, period, true)
+	}
+	return w.chunk
 }
 
 // recent appends a row of an age to RT.
@@ -200,9 +222,12 @@ func (h *half) append(row cdc.Tuple, chunk splitdate.Chunk, barrier cdc.LSN, ord
 	rows := h.rows.Rows()
 	for i := range row {
 		var err error
-		if row[i].Kind == cdc.Null {
+		switch row[i].Kind {
+		case cdc.Null:
 			err = h.rows.AppendNull(i)
-		} else {
+		case cdc.Binary:
+			err = h.rows.AppendBinary(i, row[i].Text)
+		default:
 			err = h.rows.AppendText(i, row[i].Text)
 		}
 		if err != nil {
@@ -274,7 +299,9 @@ func (l *Loader) send(ctx context.Context, h *half) error {
 // Finish sends the rest and returns the table's state at the barrier, after counting what arrived.
 func (l *Loader) Finish(ctx context.Context) (splitdate.Table, error) {
 	state := splitdate.Table{Mirrored: l.table.Mirrored(), Split: l.Split}
+	var placed uint64
 	for _, w := range l.workers {
+		placed += w.placed
 		for _, h := range []*half{w.historic, w.rt} {
 			if err := l.send(ctx, h); err != nil {
 				return state, err
@@ -288,8 +315,8 @@ func (l *Loader) Finish(ctx context.Context) (splitdate.Table, error) {
 	}
 	empty := func(c splitdate.Chunk) bool { return !state.Has(c) }
 	state.RT, state.Clean = slices.DeleteFunc(rt, empty), slices.DeleteFunc(settled, empty)
-	if got, want := state.Rows(state.Listed()), l.rows.Load(); got != want {
-		return state, fmt.Errorf("load %s: PostgreSQL sent %d rows, %d arrived: %w", l.table.Source, want, got, splitdate.ErrInvariant)
+	if got := state.Rows(state.Listed()); got != placed {
+		return state, fmt.Errorf("load %s: PostgreSQL sent %d rows, %d arrived: %w", l.table.Source, placed, got, splitdate.ErrInvariant)
 	}
 	return state, nil
 }
