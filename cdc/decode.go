@@ -255,6 +255,7 @@ func (d *decoder) relation(body []byte) error {
 	if w.short {
 		return errTruncated
 	}
+	rel.fullName = FullName(rel.Schema, rel.Name)
 	if !d.relations[rel.OID].equal(rel) {
 		d.relations[rel.OID] = rel
 	}

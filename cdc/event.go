@@ -45,10 +45,17 @@ type Relation struct {
 	Schema, Name    string
 	ReplicaIdentity byte // as in Table
 	Columns         []RelationColumn
+
+	fullName string // of a stream's, which is asked for it with every event
 }
 
 // FullName is the FullName of the relation's schema and name.
-func (r *Relation) FullName() string { return FullName(r.Schema, r.Name) }
+func (r *Relation) FullName() string {
+	if r.fullName != "" {
+		return r.fullName
+	}
+	return FullName(r.Schema, r.Name)
+}
 
 // Op is the operation of a Change.
 type Op byte

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	defaultQueueBytes = 64 << 20
+	defaultQueueBytes = 32 << 20
 	maxStatusInterval = 10 * time.Second
 	minReceiveTimeout = 30 * time.Second
 )

@@ -34,7 +34,7 @@ const (
 
 // StreamOptions of OpenStream; zero values are defaults.
 type StreamOptions struct {
-	// QueueBytes bounds the memory of what is decoded and not yet Done, give or take one batch. 64 MiB.
+	// QueueBytes bounds the memory of what is decoded and not yet Done, give or take one batch. 32 MiB.
 	QueueBytes int
 	// StatusInterval is the longest time between two status updates. A quarter of wal_sender_timeout, at most 10 s.
 	StatusInterval time.Duration

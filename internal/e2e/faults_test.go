@@ -454,6 +454,7 @@ func (a *actor) overtake() {
 	if err := a.puppet.Await(holdPatience); errors.Is(err, os.ErrDeadlineExceeded) {
 		a.t.Errorf("%s: the overtaken bridge goes on: %v", a.point, err)
 	}
+	a.writer.write() // the bridge may have ended before the first one
 	a.writer.rest()
 	a.puppet.Kill()
 	a.puppet = standby

@@ -72,6 +72,20 @@ func (s *stubborn) rest() {
 	s.next = nil
 }
 
+// write returns when a transaction has been committed since the start.
+func (s *stubborn) write() {
+	s.rig.t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(stubbornStep / 10) {
+		s.mu.Lock()
+		committed := s.committed
+		s.mu.Unlock()
+		if committed > 0 {
+			return
+		}
+	}
+	s.rig.t.Fatal("nothing is written")
+}
+
 func (s *stubborn) step() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
