@@ -75,15 +75,20 @@ func (s *stubborn) rest() {
 // write returns when a transaction has been committed since the start.
 func (s *stubborn) write() {
 	s.rig.t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(stubbornStep / 10) {
+	deadline := time.After(30 * time.Second)
+	for {
 		s.mu.Lock()
 		committed := s.committed
 		s.mu.Unlock()
 		if committed > 0 {
 			return
 		}
+		select {
+		case <-time.After(stubbornStep / 10):
+		case <-deadline:
+			s.rig.t.Fatal("nothing is written")
+		}
 	}
-	s.rig.t.Fatal("nothing is written")
 }
 
 func (s *stubborn) step() error {
