@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tidemark-db/tidemark/internal/fault"
@@ -152,8 +153,18 @@ func (b *Barrier) importSnapshot(ctx context.Context, n int) (sessions []*pgx.Co
 // lockRanges locks the table and its partitions against rewriting and cuts them into ranges.
 func (c *tableCopy) lockRanges(ctx context.Context, conn *pgx.Conn) ([]pageRange, error) {
 	// Unlike LOCK TABLE this is content with the right to read these columns.
-	if _, err := conn.Exec(ctx, c.selection()+" LIMIT 0"); err != nil {
+	rows, err := conn.Query(ctx, c.selection()+" LIMIT 0")
+	if err == nil {
+		rows.Close()
+		err = rows.Err()
+	}
+	if err != nil {
 		return nil, lockFault(err)
+	}
+	if c.Binary {
+		if err := c.checkTypes(rows.FieldDescriptions()); err != nil {
+			return nil, err
+		}
 	}
 	files, err := c.readFiles(ctx, conn)
 	if err != nil {
@@ -173,6 +184,18 @@ func (c *tableCopy) lockRanges(ctx context.Context, conn *pgx.Conn) ([]pageRange
 		return cut(files.pages, c.Pages.First, min(c.Pages.End, files.longest())), nil
 	}
 	return cut(files.pages, 0, files.longest()), nil
+}
+
+// checkTypes makes sure that the columns still have the types that they are known by: bytes do not tell what they are bytes of, as
+// a text mostly does. PostgreSQL describes a domain as its base type.
+func (c *tableCopy) checkTypes(fields []pgconn.FieldDescription) error {
+	for i, name := range c.Columns {
+		at := slices.IndexFunc(c.Table.Columns, func(known Column) bool { return known.Name == name })
+		if at < 0 || c.Table.Columns[at].BaseTypeOID != fields[i].DataTypeOID {
+			return fault.New("try again", "%w: column %s has another type", ErrRewritten, name)
+		}
+	}
+	return nil
 }
 
 // files are those of a table or of its partitions.

@@ -206,17 +206,19 @@ type numeric struct {
 	scale  int
 }
 
-// The signs of a numeric.
 const (
-	numericPositive    = 0x0000
-	numericNegative    = 0x4000
-	numericNaN         = 0xC000
-	numericInfinity    = 0xD000
-	numericMinusInf    = 0xF000
+	numericHeader      = 8 // bytes before the digits
 	numericBase        = 10_000
-	numericBaseDigits  = 4
-	numericHeader      = 8
-	mostNumericInAWord = 4 // digits to that base
+	numericBaseDigits  = 4 // decimal digits of one
+	mostNumericInAWord = 4 // digits that a word holds
+)
+
+// The signs of a numeric that is not positive.
+const (
+	numericNegative = 0x4000
+	numericNaN      = 0xC000
+	numericInfinity = 0xD000
+	numericMinusInf = 0xF000
 )
 
 func readNumeric(data []byte) (n numeric, ok bool) {

@@ -44,9 +44,8 @@ func (s *session) createTables(ctx context.Context) error {
 	return s.dropRemoved(ctx)
 }
 
-// checkColumns refuses internals that were made for other columns: rows of two structures must not mix. It completes the empty
-// table. Where no mark holds
-// the table, there are none yet.
+// checkColumns refuses internals that were made for other columns: rows of two structures must not mix. Where no mark holds the
+// table, there are none yet, and it makes them anew. It completes the empty table.
 func (s *session) checkColumns(ctx context.Context, t *table) error {
 	names, types, err := s.columnsOf(ctx, t.sql, sql.Chunks)
 	if err != nil {

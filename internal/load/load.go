@@ -42,7 +42,7 @@ type Loader struct {
 	period func(splitdate.Instant) int64
 
 	ordinals atomic.Uint64            // keyless rows are numbered in the order of arrival
-	first    atomic.Int64             // those of them in RT
+	first    atomic.Int64             // rows placed in RT
 	recent   [maxAge + 1]atomic.Int64 // the same by age, but for those that share a chunk
 
 	mu       sync.Mutex
