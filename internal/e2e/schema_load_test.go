@@ -48,12 +48,13 @@ func (g *gate) hook(ctx context.Context, statement string, after bool) error {
 }
 
 // TestSchemaChangesUnderLoads changes tables while they are loaded for the first time, between two pieces of them, and while a
-// live one is read again: no load breaks for good, and no read sees a wrong state. Rows are written all the while.
+// live one is read again: no load breaks for good, and no read sees a wrong state. Rows are written all the while. A
+// table has some fifty pieces, so that its load lasts until the table before it has settled.
 func TestSchemaChangesUnderLoads(t *testing.T) {
 	t.Parallel()
 	setup, config := weighed, "tick: 100ms\nschedule: {resync: \"\"}\nlimits: {copy_rows_per_second: 4000, copy_workers: 1}\ntables:\n  public.audit: {}\n"
 	for _, c := range loadCases {
-		setup = append(setup, fmt.Sprintf("CREATE TABLE %s (id int PRIMARY KEY, at timestamptz NOT NULL, v int, n int, w int)", c.name),
+		setup = append(setup, fmt.Sprintf("CREATE TABLE %s (id int PRIMARY KEY, at timestamptz NOT NULL, v int, n int, w int) WITH (fillfactor = 10)", c.name),
 			fmt.Sprintf("INSERT INTO %s SELECT g, now() - g * interval '1 min', g, g, -g FROM generate_series(1, 1500) g", c.name))
 		setup = append(setup, weigh(c.name)...)
 		config += fmt.Sprintf("  public.%s: {date_column: at}\n", c.name)
