@@ -172,7 +172,8 @@ const (
 const maxFutile = 5
 
 // Run works until ctx ends, which returns nil, or until something fails that will not pass. The first start returns
-// every error; after that, what may pass is tried again.
+// every error, but that of a standby waits for what is out of reach: the walsender of the bridge that it follows may need longer
+// to end than a start is patient for. After that, what may pass is tried again.
 func (b *Bridge) Run(ctx context.Context) error {
 	defer close(b.stopped)
 	stopHTTP, err := b.serve(ctx)
@@ -187,7 +188,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 		b.watchSource(watching)
 	}()
 	defer func() { stopWatching(); <-watched }()
-	backoff, worked, failed, futile := firstBackoff, false, false, 0
+	backoff, worked, waiting, failed, futile := firstBackoff, false, false, false, 0
 	for {
 		r := b.session(ctx, failed)
 		worked = worked || r.started
@@ -202,7 +203,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 			continue
 		case b.opts.Standby && errors.Is(r.err, splitdate.ErrFenced):
 			b.log.Warn().Err(r.err).Msg("overtaken")
-		case final(r.err) || !worked && !(b.opts.Standby && away(r.err)):
+		case final(r.err) || !worked && !(b.opts.Standby && outOfReach(r.err)):
 			return r.err
 		case r.advanced:
 			backoff, futile = firstBackoff, 0
@@ -211,6 +212,10 @@ func (b *Bridge) Run(ctx context.Context) error {
 		}
 		if futile >= maxFutile {
 			return fmt.Errorf("no progress in %d attempts: %w", futile, r.err)
+		}
+		if !worked && !waiting {
+			waiting = true
+			b.log.Warn().Err(r.err).Str("kind", kindOf(r.err)).Msg("cannot take over yet; trying again")
 		}
 		if r.started && !r.recovering {
 			b.log.Error().Err(r.err).Str("kind", kindOf(r.err)).Msg("interrupted; going on from the newest mark as soon as both servers answer")

@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/tidemark-db/tidemark/cdc"
 	"github.com/tidemark-db/tidemark/internal/rig"
 )
@@ -55,6 +58,38 @@ func TestStandby(t *testing.T) {
 	}
 	if n := strings.Count(r.Log(), `"standing by"`); n != 3 {
 		t.Errorf("%d bridges said that they stand by, want 3, once each", n)
+	}
+}
+
+// TestStandbyWaitsForTheSlot has a standby come when the lock is free and the slot is not, for longer than a start is patient:
+// that is the moment for which it is there.
+func TestStandbyWaitsForTheSlot(t *testing.T) {
+	t.Parallel()
+	r := newAuditRig(t, lateTables("stock")...)
+	file := r.config("tick: 100ms")
+	first := r.Spawn(file)
+	r.await()
+	if code := first.Terminate(); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	other, err := pgconn.Connect(t.Context(), r.SourceDSN()+"&replication=database")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close(context.Background()) }()
+	err = pglogrepl.StartReplication(t.Context(), other, r.Name, 0, pglogrepl.StartReplicationOptions{PluginArgs: []string{"proto_version '1'", "publication_names 'tidemark'"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := r.Spawn(file, "--standby")
+	r.awaitLog(1, "cannot take over yet")
+	if err := other.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.await()
+	r.compare()
+	if code := second.Terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 }
 
