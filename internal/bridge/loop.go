@@ -25,12 +25,14 @@ type tick struct {
 	big         bool        // within one that goes to ClickHouse in pieces
 }
 
-// Bounds of memory. A tick that holds more than tickBytes is published early, a transaction of more than bigTransaction
-// goes to ClickHouse in pieces of pieceBytes before its commit arrives.
+// Bounds of memory. A tick that holds more than tickBytes is published early, so that it is one piece, in which a key is once;
+// a transaction of more than bigTransaction goes to ClickHouse in pieces of pieceBytes before its commit arrives, and those
+// have to be compacted, which costs more than all else that a tick does.
 const (
-	tickBytes      = 64 << 20
+	tickBytes      = 32 << 20
 	bigTransaction = 16 << 20
 	pieceBytes     = 32 << 20
+	drainBytes     = 2 * tickBytes // of the stream's, which count more than what is made of them
 )
 
 // errInterrupted ends a session's goroutines when the loop has ended in order.
@@ -105,7 +107,11 @@ func (s *session) turn(ctx context.Context, ticks <-chan time.Time, on alarms) e
 		}
 		return s.take(ctx, batch)
 	case <-ticks:
-		if err := s.drain(ctx); err != nil {
+		published, err := s.drain(ctx)
+		if err == nil && !published {
+			err = s.commit(ctx)
+		}
+		if err != nil {
 			return err
 		}
 		return s.tickOver(ctx)
@@ -162,30 +168,28 @@ func (s *session) recover() {
 const quietRecovery = 5 * time.Second
 
 // drain takes what the stream brought while the last tick was written, so that the next one, which is due already, holds all
-// of it and not the first batch; but not for ever: a stream that is quicker than this must not keep the tick from ending.
-func (s *session) drain(ctx context.Context) error {
-	for taken := 0; taken < tickBytes && s.stream.Waiting(); {
+// of it and not the first batch; but no more than a tick holds. It reports whether a tick was published on the way.
+func (s *session) drain(ctx context.Context) (published bool, err error) {
+	began := s.mark.Epoch
+	for taken := 0; taken < drainBytes && s.mark.Epoch == began && s.stream.Waiting(); {
 		select {
 		case <-ctx.Done():
-			return nil
+			return false, nil
 		case batch, ok := <-s.stream.Batches():
 			if !ok {
-				return nil // the loop sees it too
+				return false, nil // the loop sees it too
 			}
 			taken += batch.Bytes
 			if err := s.take(ctx, batch); err != nil {
-				return err
+				return false, err
 			}
 		}
 	}
-	return nil
+	return s.mark.Epoch != began, nil
 }
 
-// tickOver publishes what came, and begins what waits.
+// tickOver begins what waits for a tick's end.
 func (s *session) tickOver(ctx context.Context) error {
-	if err := s.commit(ctx); err != nil {
-		return err
-	}
 	s.recover()
 	s.looked(ctx)
 	if err := s.savePartitions(ctx); err != nil {
@@ -324,7 +328,7 @@ func (s *session) applyTo(ctx context.Context, t *table, e *cdc.Event) error {
 	if err := t.changes.Add(e); err != nil {
 		return s.holdOn(ctx, s.ofTable(t, err))
 	}
-	if t.changes.Bytes() > pieceBytes {
+	if s.tick.big && t.changes.Bytes() > pieceBytes {
 		return s.holdOn(ctx, s.ofTable(t, s.flush(ctx, t)))
 	}
 	return nil
