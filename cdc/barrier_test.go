@@ -57,7 +57,7 @@ func TestBarrierSplitsHistory(t *testing.T) {
 				next++
 			}
 			applyTo(state, e)
-			return e.Kind == Change && e.New != nil && string(e.New[1].Text) == "-1"
+			return e.Kind == Change && e.New != nil && string(e.New[1].Text()) == "-1"
 		})
 		if next != barriers || transactions < 100 {
 			t.Errorf("%d barriers, %d transactions", next, transactions)
@@ -93,7 +93,7 @@ func (s *source) snapshot(table Table) (LSN, map[string]string) {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, row := range run {
-			rows[string(row[0].Text)] = string(row[1].Text)
+			rows[string(row[0].Text())] = string(row[1].Text())
 		}
 		return nil
 	})
@@ -108,10 +108,10 @@ func applyTo(state map[string]string, e Event) {
 		return
 	}
 	if e.Old != nil {
-		delete(state, string(e.Old[0].Text))
+		delete(state, string(e.Old[0].Text()))
 	}
 	if e.New != nil {
-		state[string(e.New[0].Text)] = string(e.New[1].Text)
+		state[string(e.New[0].Text())] = string(e.New[1].Text())
 	}
 }
 

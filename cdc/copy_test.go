@@ -72,8 +72,8 @@ func TestCopyAtBarrier(t *testing.T) {
 			workers[worker] += len(rows)
 			for _, row := range rows {
 				var id int
-				if _, err := fmt.Sscan(string(row[1].Text), &id); err != nil || len(row[0].Text) != 200 || seen[id] {
-					return fmt.Errorf("row %s twice or wrong: %w", row[1].Text, err)
+				if _, err := fmt.Sscan(string(row[1].Text()), &id); err != nil || len(row[0].Text()) != 200 || seen[id] {
+					return fmt.Errorf("row %s twice or wrong: %w", row[1].Text(), err)
 				}
 				seen[id] = true
 			}

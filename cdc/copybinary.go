@@ -37,7 +37,7 @@ func decodeCopyRow(t Tuple, row []byte) error {
 		case -1:
 			t[i] = Value{Kind: Null}
 		default:
-			t[i] = Value{Kind: Binary, Text: w.bytes(int(n))}
+			t[i] = NewValue(Binary, w.bytes(int(n)))
 		}
 	}
 	if len(w.buf) > 0 {

@@ -36,7 +36,7 @@ func decodeCopyField(field []byte) Value {
 	}
 	at := bytes.IndexByte(field, '\\')
 	if at < 0 {
-		return Value{Kind: Text, Text: field}
+		return NewValue(Text, field)
 	}
 	out := field[:at]
 	for ; at < len(field); at++ {
@@ -47,7 +47,7 @@ func decodeCopyField(field []byte) Value {
 		}
 		out = append(out, c)
 	}
-	return Value{Kind: Text, Text: out}
+	return NewValue(Text, out)
 }
 
 // unescape returns what stands for \c. The server writes no octal or hexadecimal escapes.

@@ -4,12 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"time"
-	"unsafe"
 
 	"github.com/jackc/pglogrepl"
 )
-
-const eventSize = int(unsafe.Sizeof(Event{}))
 
 // decoder turns pgoutput messages (protocol version 1, text) into events. Version 1 brings each committed transaction
 // whole and in one piece, in the order of commit LSNs; the decoder checks that.
@@ -20,7 +17,6 @@ type decoder struct {
 	tx        transaction
 	events    []Event
 	arena     arena
-	bytes     int
 }
 
 // transaction is the one being received.
@@ -37,26 +33,33 @@ func newDecoder(from LSN) *decoder {
 	return &decoder{from: from, reached: from, relations: make(map[uint32]*Relation)}
 }
 
-// take returns what has been decoded since the last call, or nil.
-func (d *decoder) take() *Batch {
-	if len(d.events) == 0 {
-		return nil
+// batch decodes a run of messages, which belongs to the events from then on. They may come to none.
+func (d *decoder) batch(r *raw) (*Batch, error) {
+	d.events = make([]Event, 0, r.count+1) // one more where the BEGIN came before
+	err := r.each(func(kind byte, message []byte) error {
+		if kind != pglogrepl.PrimaryKeepaliveMessageByteID {
+			return d.message(message)
+		}
+		return d.keepalive(message)
+	})
+	if err != nil {
+		return nil, err
 	}
-	b := &Batch{Events: d.events, Bytes: d.bytes}
-	d.events, d.bytes, d.arena = nil, 0, arena{}
-	return b
+	return &Batch{Events: d.events, Bytes: len(r.buf), held: len(r.buf)}, nil
 }
 
-func (d *decoder) add(e Event) {
-	d.events = append(d.events, e)
-	d.bytes += eventSize
-}
+func (d *decoder) add(e Event) { d.events = append(d.events, e) }
 
-// keepalive notes that the server has read its WAL up to lsn.
-func (d *decoder) keepalive(lsn LSN, at time.Time) {
+// keepalive notes how far the server has read its WAL.
+func (d *decoder) keepalive(message []byte) error {
+	k, err := pglogrepl.ParsePrimaryKeepaliveMessage(message)
+	if err != nil {
+		return fmt.Errorf("parse keepalive: %w", err)
+	}
 	if !d.tx.open {
-		d.progress(lsn, at)
+		d.progress(k.ServerWALEnd, k.ServerTime.UTC())
 	}
+	return nil
 }
 
 func (d *decoder) progress(lsn LSN, at time.Time) {
@@ -72,7 +75,7 @@ func (d *decoder) progress(lsn LSN, at time.Time) {
 	d.add(e)
 }
 
-// message decodes one message. It keeps nothing of wal.
+// message decodes one message. The values are parts of it.
 func (d *decoder) message(wal []byte) error {
 	if len(wal) == 0 {
 		return errTruncated
@@ -160,8 +163,7 @@ func (d *decoder) change(op Op, body []byte) error {
 	if err != nil || !wanted {
 		return err
 	}
-	w := wire{buf: d.arena.copy(body)} // once; the values are slices of it
-	d.bytes += len(body)
+	w := wire{buf: body}
 	oid := w.uint32()
 	e.Op, e.Relation = op, d.relations[oid]
 	if e.Relation == nil {
@@ -170,6 +172,7 @@ func (d *decoder) change(op Op, body []byte) error {
 	if err := d.tuples(&e, &w); err != nil {
 		return fmt.Errorf("%s: %w", e.Relation.FullName(), err)
 	}
+	e.Bytes = len(body) + valueSize*(len(e.Old)+len(e.New))
 	d.add(e)
 	return nil
 }
@@ -200,13 +203,13 @@ func (d *decoder) tuple(rel *Relation, w *wire) (Tuple, error) {
 		return nil, fmt.Errorf("tuple of %d columns, relation of %d", n, len(rel.Columns))
 	}
 	t := d.arena.tuple(n)
-	d.bytes += n * valueSize
 	for i := range t {
 		kind := ValueKind(w.uint8())
 		switch kind {
 		case Null, Unchanged:
 		case Text:
-			t[i].Text = w.bytes(int(int32(w.uint32())))
+			t[i] = NewValue(kind, w.bytes(int(int32(w.uint32()))))
+			continue
 		default:
 			return nil, fmt.Errorf("unknown kind %q of column %d", byte(kind), i)
 		}

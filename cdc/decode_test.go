@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"strings"
 	"testing"
-	"time"
 )
 
 // The messages of a small transaction, as pgoutput writes them.
@@ -29,14 +28,34 @@ func sampleMessages() [][]byte {
 	}
 }
 
-func TestDecode(t *testing.T) {
-	d := newDecoder(100)
-	for _, m := range sampleMessages() {
-		if err := d.message(m); err != nil {
-			t.Fatal(err)
+// decodeAll decodes messages of WAL data, and keepalives that begin with a k.
+func decodeAll(d *decoder, messages ...[]byte) ([]Event, error) {
+	r := &raw{}
+	for _, m := range messages {
+		if m[0] == 'k' {
+			r.add('k', m[1:])
+		} else {
+			r.add('w', m)
 		}
 	}
-	events := d.take().Events
+	b, err := d.batch(r)
+	if err != nil {
+		return nil, err
+	}
+	return b.Events, nil
+}
+
+// keepalive says that the server has read its WAL up to a position.
+func keepalive(at LSN) []byte {
+	m := binary.BigEndian.AppendUint64([]byte{'k'}, uint64(at))
+	return append(binary.BigEndian.AppendUint64(m, 1), 0)
+}
+
+func TestDecode(t *testing.T) {
+	events, err := decodeAll(newDecoder(100), sampleMessages()...)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if got := showAll(events[2:6]); got != "I 1|?\nU {1|?} → 1|?\nD 1|? →\nT t" {
 		t.Error(got)
 	}
@@ -46,29 +65,16 @@ func TestDecode(t *testing.T) {
 }
 
 func TestDecodeSkipsOlder(t *testing.T) {
-	d := newDecoder(101)
-	for _, m := range sampleMessages() {
-		if err := d.message(m); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if b := d.take(); b != nil {
-		t.Errorf("%d events", len(b.Events))
+	if events, err := decodeAll(newDecoder(101), sampleMessages()...); err != nil || len(events) > 0 {
+		t.Errorf("%d events, %v", len(events), err)
 	}
 }
 
 func TestDecodeEmptyTransactionIsProgress(t *testing.T) {
-	d := newDecoder(0)
-	messages := sampleMessages()
-	for _, m := range [][]byte{messages[0], messages[1], messages[6]} {
-		if err := d.message(m); err != nil {
-			t.Fatal(err)
-		}
-	}
-	d.keepalive(119, time.Now())
-	d.keepalive(130, time.Now())
-	if events := d.take().Events; len(events) != 2 || events[0].Kind != Describe || events[1].Kind != Progress || events[1].LSN != 130 {
-		t.Errorf("%+v", events)
+	m := sampleMessages()
+	events, err := decodeAll(newDecoder(0), m[0], m[1], m[6], keepalive(119), keepalive(130))
+	if err != nil || len(events) != 2 || events[0].Kind != Describe || events[1].Kind != Progress || events[1].LSN != 130 {
+		t.Errorf("%+v, %v", events, err)
 	}
 }
 
@@ -82,10 +88,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"comes after":           {m[0], m[1], m[2], m[6], m[0]},
 		"unknown type":          {{'S'}},
 	} {
-		d, err := newDecoder(0), error(nil)
-		for _, message := range messages {
-			err = d.message(message)
-		}
+		_, err := decodeAll(newDecoder(0), messages...)
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -108,21 +111,19 @@ func TestDecodeCutShort(t *testing.T) {
 	}
 }
 
-// Nothing that a server sends makes the decoder panic, or keep a buffer that the connection uses again.
+// Nothing that a server sends makes the decoder panic, and no event keeps a buffer that the connection uses again.
 func FuzzDecode(f *testing.F) {
 	for _, m := range sampleMessages() {
 		f.Add(m)
 	}
 	f.Fuzz(func(t *testing.T, message []byte) {
-		d := newDecoder(0)
+		r, d := &raw{}, newDecoder(0)
 		for _, m := range sampleMessages()[:3] {
-			if err := d.message(m); err != nil {
-				t.Fatal(err)
-			}
+			r.add('w', m)
 		}
-		if err := d.message(message); err == nil {
-			b := d.take()
-			clear(message)
+		r.add('w', message)
+		clear(message)
+		if b, err := d.batch(r); err == nil {
 			for _, e := range b.Events {
 				_ = show(e)
 			}
@@ -130,6 +131,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// BenchmarkDecode decodes runs of inserts of one row, and keeps what an event takes in sight.
 func BenchmarkDecode(b *testing.B) {
 	m := sampleMessages()
 	d := newDecoder(0)
@@ -138,13 +140,15 @@ func BenchmarkDecode(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+	r := &raw{}
+	for len(r.buf) < batchBytes {
+		r.add('w', m[2])
+	}
 	b.ReportAllocs()
+	b.SetBytes(batchBytes)
 	for b.Loop() {
-		if err := d.message(m[2]); err != nil {
+		if _, err := d.batch(r); err != nil {
 			b.Fatal(err)
-		}
-		if d.bytes > batchBytes {
-			d.take()
 		}
 	}
 }

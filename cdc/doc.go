@@ -11,11 +11,12 @@
 //	   keepalive   │          │ confirmed LSN    │ snapshot        │ under the snapshot
 //	          ┌────▼───┐  ┌───┴────┐         ┌───▼─────┐   ┌───────▼────────┐
 //	Stream.Run│ reader │  │ status │         │ Barrier │──▶│ Barrier.Copy   │
-//	          │ decoder│─▶│        │         └─────────┘   │ n workers      │
+//	          │        │─▶│        │         └─────────┘   │ n workers      │
 //	          └────┬───┘  └───▲────┘                       └───────┬────────┘
-//	     batches   │          │                                    │ runs of rows
+//	     messages  │          │                                    │
 //	          ┌────▼───┐      │                                    │
 //	          │ queue  │      │ Confirm(LSN)                       │
+//	          │ decoder│      │                                    │
 //	          └────┬───┘      │                                    │
 //	      Batches  │  ▲ Done  │                                    │
 //	          ┌────▼──┴───────┴────────────────────────────────────▼───────────┐
@@ -35,13 +36,13 @@
 //   - A barrier's snapshot holds exactly the transactions with commit LSN < Barrier.LSN.
 //   - A value has one text, in the stream as in a copy: the settings that it depends on travel in the startup packet
 //     of every session.
-//   - What is decoded and not Done is bounded by bytes, so a transaction of any size passes through.
+//   - What has come and is not Done is bounded by bytes, so a transaction of any size passes through.
 //   - No password is part of an error.
 //
 // # Goroutines
 //
-// Run owns three: the reader (its caller's), the status sender, the only writer to the connection, and the pump from
-// the queue to Batches. All have ended when Run returns. The reader never waits for the consumer except at the queue's
+// Run owns three: the reader (its caller's), the status sender, the only writer to the connection, and the decoder
+// between the queue and Batches. All have ended when Run returns. The reader never waits for the consumer except at the queue's
 // bound; the status sender never waits for anybody. So a consumer that stalls for hours holds WAL on the server, which
 // Slot.RetainedBytes shows, but does not let the walsender time out.
 //

@@ -2,6 +2,7 @@ package cdc
 
 import (
 	"time"
+	"unsafe"
 
 	"github.com/jackc/pglogrepl"
 )
@@ -21,10 +22,21 @@ const (
 )
 
 // Value is one column of one row in PostgreSQL's text format, under the settings that Connect pins, or in its binary format.
+// Most of what a bridge holds in memory, and of what its collector of garbage has to look at, are values: a slice, with a
+// capacity that nobody needs, would make them twice as large.
 type Value struct {
 	Kind ValueKind
-	Text []byte // what Kind says it is
+	size uint32 // PostgreSQL has no value of more than 1 GiB
+	data *byte
 }
+
+// NewValue returns a value of a kind, which holds on to the bytes.
+func NewValue(kind ValueKind, bytes []byte) Value {
+	return Value{Kind: kind, size: uint32(len(bytes)), data: unsafe.SliceData(bytes)}
+}
+
+// Text is what the value's kind says it is: the bytes that NewValue was given.
+func (v Value) Text() []byte { return unsafe.Slice(v.data, v.size) }
 
 // Tuple is one row, in the order of Relation.Columns (in a stream) or of CopyOptions.Columns (in a copy).
 type Tuple []Value
@@ -124,11 +136,15 @@ type Event struct {
 	Old       Tuple       // nil if not sent: an insert, or an update that leaves the key alone under a key identity
 	New       Tuple       // nil of a delete
 	Truncated []*Relation // of a Truncate: all tables that one TRUNCATE named
+
+	Bytes int // of memory that its rows hold
 }
 
 // Batch is a run of consecutive events. It may begin and end in the middle of a transaction. The memory of its tuples
-// belongs to the batch alone and is never written again.
+// is never written again.
 type Batch struct {
 	Events []Event
-	Bytes  int // memory held, roughly
+	Bytes  int // of the messages that it was decoded from
+
+	held int // of Bytes, what is not Done
 }

@@ -322,9 +322,9 @@ func showTuple(t Tuple) string {
 		case Unchanged:
 			values[i] = "?"
 		default:
-			values[i] = string(v.Text)
-			if len(v.Text) > 100 {
-				values[i] = fmt.Sprintf("%c×%d", v.Text[0], len(v.Text))
+			values[i] = string(v.Text())
+			if len(v.Text()) > 100 {
+				values[i] = fmt.Sprintf("%c×%d", v.Text()[0], len(v.Text()))
 			}
 		}
 	}

@@ -32,7 +32,7 @@ func OpenStream(ctx context.Context, cfg Config, from LSN, opts StreamOptions) (
 	if err != nil {
 		return nil, err
 	}
-	s := &Stream{conn: conn, decoder: newDecoder(from), out: make(chan *Batch)}
+	s := &Stream{conn: conn, decoder: newDecoder(from), incoming: &raw{}, out: make(chan *Batch)}
 	if err := s.start(ctx, cfg, from, opts); err != nil {
 		conn.end()
 		return nil, err

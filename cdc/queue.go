@@ -5,19 +5,19 @@ import (
 	"sync"
 )
 
-// batchBytes is the size from which a batch is handed over without waiting for more.
+// batchBytes is the size from which a run of messages is handed over without waiting for more.
 const batchBytes = 256 << 10
 
-// queue lies between the reader of a stream and its consumer. It is bounded by the bytes that are not Done, whether
+// queue lies between the reader of a stream and its decoder. It is bounded by the bytes that are not Done, whether
 // still here or with the consumer, not by the number of batches: small ones that wait are joined.
 type queue struct {
 	bound int
-	ready chan struct{} // holds one token when there may be a batch
+	ready chan struct{} // holds one token when there may be something
 	space chan struct{} // holds one token when there may be room
 
-	mu      sync.Mutex
-	batches []*Batch
-	bytes   int
+	mu    sync.Mutex
+	runs  []*raw
+	bytes int
 }
 
 func newQueue(bound int) *queue {
@@ -31,29 +31,22 @@ func notify(c chan struct{}) {
 	}
 }
 
-// put appends a batch, whatever its size.
-func (q *queue) put(b *Batch) {
+// put appends a run of messages, whatever its size, and returns an empty one for the next.
+func (q *queue) put(r *raw) (empty *raw) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.bytes += b.Bytes
-	if last := len(q.batches) - 1; last >= 0 && q.batches[last].Bytes+b.Bytes <= batchBytes {
-		q.bytes -= q.batches[last].join(b)
+	if last := len(q.runs) - 1; last >= 0 && len(q.runs[last].buf)+len(r.buf) <= batchBytes {
+		q.bytes -= len(q.runs[last].buf)
+		q.runs[last].join(r)
+		q.bytes += len(q.runs[last].buf)
+		empty = &raw{buf: r.buf[:0]}
 	} else {
-		q.batches = append(q.batches, b)
+		q.runs = append(q.runs, r)
+		q.bytes += len(r.buf)
+		empty = &raw{buf: make([]byte, 0, len(r.buf)+len(r.buf)/8)} // the next one will be about as large
 	}
 	notify(q.ready)
-}
-
-// join appends the events of next and returns by how many bytes the two became smaller: of two Progress events side
-// by side the later one says it all, so that an idle consumer's queue does not grow.
-func (b *Batch) join(next *Batch) (saved int) {
-	last := len(b.Events) - 1
-	if b.Events[last].Kind == Progress && next.Events[0].Kind == Progress {
-		b.Events, saved = b.Events[:last], eventSize
-	}
-	b.Events = append(b.Events, next.Events...)
-	b.Bytes += next.Bytes - saved
-	return saved
+	return empty
 }
 
 // wait returns when there is room.
@@ -74,48 +67,42 @@ func (q *queue) full() bool {
 	return q.bytes >= q.bound
 }
 
-func (q *queue) done(b *Batch) {
+// done makes room for that many bytes more.
+func (q *queue) done(bytes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.bytes -= b.Bytes
-	b.Bytes = 0 // a second Done changes nothing
+	q.bytes -= bytes
 	notify(q.space)
 }
 
-func (q *queue) pop() *Batch {
+// pop waits for the next run of messages.
+func (q *queue) pop(ctx context.Context) (*raw, error) {
+	for {
+		if r := q.next(); r != nil {
+			return r, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-q.ready:
+		}
+	}
+}
+
+func (q *queue) next() *raw {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.batches) == 0 {
+	if len(q.runs) == 0 {
 		return nil
 	}
-	b := q.batches[0]
-	q.batches[0] = nil
-	q.batches = q.batches[1:]
-	return b
+	r := q.runs[0]
+	q.runs[0] = nil
+	q.runs = q.runs[1:]
+	return r
 }
 
 func (q *queue) waiting() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.batches) > 0
-}
-
-// pump hands the batches to out until ctx ends.
-func (q *queue) pump(ctx context.Context, out chan<- *Batch) {
-	for {
-		b := q.pop()
-		if b == nil {
-			select {
-			case <-ctx.Done():
-				return
-			case <-q.ready:
-				continue
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case out <- b:
-		}
-	}
+	return len(q.runs) > 0
 }

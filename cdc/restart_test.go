@@ -220,8 +220,8 @@ func TestStalledConsumer(t *testing.T) {
 		<-stall.C
 		n := 0
 		for _, e := range f.changes(5) {
-			if string(e.New[0].Text) != fmt.Sprint(n) {
-				t.Fatalf("row %s at place %d", e.New[0].Text, n)
+			if string(e.New[0].Text()) != fmt.Sprint(n) {
+				t.Fatalf("row %s at place %d", e.New[0].Text(), n)
 			}
 			n++
 		}
@@ -273,15 +273,29 @@ func heap() uint64 {
 func TestQueueJoins(t *testing.T) {
 	q := newQueue(1 << 20)
 	for i := range 1000 {
-		q.put(&Batch{Events: []Event{{Kind: Progress, LSN: LSN(i)}}, Bytes: eventSize})
+		r := &raw{}
+		if i%10 == 0 {
+			r.add('w', []byte{byte(i / 10)})
+		}
+		r.add('k', []byte("keepalive"))
+		r.add('k', []byte("keepalive"))
+		q.put(r)
 	}
-	b := q.pop()
-	if q.pop() != nil || len(b.Events) != 1 || b.Events[0].LSN != 999 || b.Bytes != eventSize {
-		t.Errorf("%d events, %d bytes", len(b.Events), b.Bytes)
+	r, last := q.next(), 0
+	err := r.each(func(kind byte, message []byte) error {
+		if (kind == 'w') != (last%2 == 0) || kind == 'w' && message[0] != byte(last/2) {
+			t.Errorf("message %d is %q of kind %q", last, message, kind)
+		}
+		last++
+		return nil
+	})
+	if err != nil || q.next() != nil || r.count != 200 || last != 200 {
+		t.Errorf("%d messages of %d: %v", last, r.count, err)
 	}
-	q.done(b)
-	q.done(b)
-	if q.bytes != 0 {
+	if q.bytes != len(r.buf) {
+		t.Errorf("%d bytes counted, %d there", q.bytes, len(r.buf))
+	}
+	if q.done(q.bytes); q.bytes != 0 {
 		t.Errorf("%d bytes left", q.bytes)
 	}
 }

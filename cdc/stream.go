@@ -26,15 +26,16 @@ const (
 	// linger is how long an unfinished batch waits for more: what batching adds to the latency of a change.
 	linger = 2 * time.Millisecond
 	// gather is the pause before reading on in the middle of a batch. The walsender sends each change by itself; one
-	// read per change, and waking up for it, would cost several times what decoding costs.
-	gather = 500 * time.Microsecond
+	// read per change, and waking up for it, would cost several times what decoding costs. A quarter of linger takes a quarter more
+	// of the bridge's time while catching up, twice of it a little more too.
+	gather = linger
 	// leavePatience bounds the end of a stream.
 	leavePatience = 2 * time.Second
 )
 
 // StreamOptions of OpenStream; zero values are defaults.
 type StreamOptions struct {
-	// QueueBytes bounds the memory of what is decoded and not yet Done, give or take one batch. 32 MiB.
+	// QueueBytes bounds what has come and is not yet Done, as PostgreSQL sent it, give or take one batch. 32 MiB.
 	QueueBytes int
 	// StatusInterval is the longest time between two status updates. A quarter of wal_sender_timeout, at most 10 s.
 	StatusInterval time.Duration
@@ -49,6 +50,7 @@ type Stream struct {
 	identity Identity
 	opts     StreamOptions
 	decoder  *decoder
+	incoming *raw // what comes is appended to it
 	queue    *queue
 	status   *status
 	out      chan *Batch
@@ -63,12 +65,15 @@ func (s *Stream) Identity() Identity { return s.identity }
 // Batches is closed when Run returns. What was not taken by then is dropped: the next stream brings it again.
 func (s *Stream) Batches() <-chan *Batch { return s.out }
 
-// Waiting reports whether more batches are decoded than Batches has handed out.
+// Waiting reports whether more has come than Batches has handed out.
 func (s *Stream) Waiting() bool { return s.queue.waiting() }
 
-// Done takes the batch out of the bound of decoded bytes. Without it the stream stops at the bound, so whoever
+// Done takes the batch out of the bound of the queue. Without it the stream stops at the bound, so whoever
 // collects a transaction of any size must let go of its batches on the way.
-func (s *Stream) Done(b *Batch) { s.queue.done(b) }
+func (s *Stream) Done(b *Batch) {
+	s.queue.done(b.held)
+	b.held = 0 // a second Done changes nothing
+}
 
 // Confirm tells PostgreSQL that everything before lsn is durable here and need never be sent again. It never moves
 // back. Nothing else confirms anything, not even what is received while idle.
@@ -82,9 +87,11 @@ func (s *Stream) Close() { s.conn.end() }
 func (s *Stream) Run(ctx context.Context) error {
 	run, cancel := context.WithCancelCause(ctx)
 	var tasks sync.WaitGroup
-	tasks.Go(func() { // ends with run
+	tasks.Go(func() { // ends with run, or at what cannot be decoded
 		defer close(s.out)
-		s.queue.pump(run, s.out)
+		if err := s.decode(run); err != nil {
+			cancel(err)
+		}
 	})
 	tasks.Go(func() { // ends with run, or when the connection breaks
 		if err := s.status.send(run); err != nil {
@@ -107,6 +114,29 @@ func (s *Stream) Run(ctx context.Context) error {
 	}
 	s.leave()
 	return nil
+}
+
+// decode hands out what has come, batch by batch.
+func (s *Stream) decode(ctx context.Context) error {
+	for {
+		r, err := s.queue.pop(ctx)
+		if err != nil {
+			return err
+		}
+		b, err := s.decoder.batch(r)
+		if err != nil {
+			return err
+		}
+		if len(b.Events) == 0 {
+			s.Done(b)
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case s.out <- b:
+		}
+	}
 }
 
 // leave ends the session and waits a moment for the walsender to let go of the slot, which it does before it hangs up.
@@ -147,7 +177,7 @@ func (s *Stream) read(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if s.decoder.bytes >= batchBytes {
+		if len(s.incoming.buf) >= batchBytes {
 			if err := s.flush(ctx); err != nil {
 				return err
 			}
@@ -159,11 +189,11 @@ func (s *Stream) read(ctx context.Context) error {
 // when the server's silence must be looked at. It does so at most once per batch, so that a busy stream does not pay
 // for it.
 func (s *Stream) arm(ctx context.Context) error {
-	if s.lingering || (len(s.decoder.events) > 0 && s.conn.buffered() > 0) {
+	if s.lingering || (s.incoming.count > 0 && s.conn.buffered() > 0) {
 		return ctx.Err()
 	}
 	wait := s.opts.ReceiveTimeout / 4
-	if len(s.decoder.events) > 0 {
+	if s.incoming.count > 0 {
 		wait, s.lingering = linger, true
 	}
 	if err := s.conn.Conn().SetReadDeadline(time.Now().Add(wait)); err != nil {
@@ -178,7 +208,7 @@ func (s *Stream) expired(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if len(s.decoder.events) > 0 {
+	if s.incoming.count > 0 {
 		return s.flush(ctx)
 	}
 	silence := time.Since(s.heard)
@@ -191,11 +221,9 @@ func (s *Stream) expired(ctx context.Context) error {
 	return nil
 }
 
-// flush hands the batch over and waits for room for the next.
+// flush hands over what has come and waits for room for more.
 func (s *Stream) flush(ctx context.Context) error {
-	if b := s.decoder.take(); b != nil {
-		s.queue.put(b)
-	}
+	s.incoming = s.queue.put(s.incoming)
 	if !s.queue.full() {
 		return nil
 	}
@@ -245,13 +273,14 @@ func (s *Stream) data(data []byte) error {
 		if err != nil {
 			return fmt.Errorf("parse XLogData: %w", err)
 		}
-		return s.decoder.message(x.WALData)
+		s.incoming.add(data[0], x.WALData)
+		return nil
 	case pglogrepl.PrimaryKeepaliveMessageByteID:
 		k, err := pglogrepl.ParsePrimaryKeepaliveMessage(data[1:])
 		if err != nil {
 			return fmt.Errorf("parse keepalive: %w", err)
 		}
-		s.decoder.keepalive(k.ServerWALEnd, k.ServerTime.UTC())
+		s.incoming.add(data[0], data[1:])
 		if k.ReplyRequested {
 			s.status.reply()
 		}

@@ -23,7 +23,7 @@ func BenchmarkChanges(b *testing.B) {
 		for k := range keys {
 			row := make(cdc.Tuple, 9)
 			for i := range row {
-				row[i] = cdc.Value{Kind: cdc.Text, Text: fmt.Appendf(nil, "%d", k)}
+				row[i] = cdc.NewValue(cdc.Text, fmt.Appendf(nil, "%d", k))
 			}
 			events = append(events, cdc.Event{Kind: cdc.Change, Op: op, Relation: relation, New: row})
 		}

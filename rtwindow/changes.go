@@ -3,6 +3,7 @@ package rtwindow
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -17,6 +18,7 @@ type entry struct {
 	live         bool      // there is a row after the last change
 	whole        bool      // of a dead row, all of it is there
 	row          cdc.Tuple // by column of the table; of a dead row only the key is filled
+	next         int32     // the entry before whose key has the same hash, -1 of none
 	source       cdc.Tuple // the key, when the piece began, of the row that unchanged values come from
 	lsn, ordinal uint64
 	op           cdc.Op // of the last change; a dead row whose last change is an UPDATE has another key now
@@ -29,6 +31,9 @@ func (e *entry) at(c *cdc.Event) {
 
 func (e *entry) unresolved() bool { return e.live && e.source != nil }
 
+// entrySize is about what an entry takes of memory, with its place in the lists and without its row.
+const entrySize = 128
+
 // Changes collects the changes of whole transactions to one table, one entry per key. It is not safe for concurrent
 // use.
 type Changes struct {
@@ -36,9 +41,10 @@ type Changes struct {
 	key   []int // positions of the key's columns in the table's
 
 	entries []*entry
-	free    []entry  // the next ones: an allocation each would be the most there are
-	feed    []*entry // every change by itself, where the table has a change feed
-	byKey   map[string]*entry
+	free    []entry          // the next ones: an allocation each would be the most there are
+	feed    []*entry         // every change by itself, where the table has a change feed
+	byHash  map[uint64]int32 // of the key: the last entry with it. No pointers: the collector of garbage need not look
+	seed    maphash.Seed
 	bytes   int
 	scratch []byte
 
@@ -49,7 +55,7 @@ type Changes struct {
 
 // NewChanges returns an empty collection for the table.
 func NewChanges(t *sql.Table) *Changes {
-	c := &Changes{table: t, byKey: map[string]*entry{}}
+	c := &Changes{table: t, byHash: map[uint64]int32{}, seed: maphash.MakeSeed()}
 	if t.Keyless() {
 		return c
 	}
@@ -72,11 +78,12 @@ func (c *Changes) Bytes() int { return c.bytes }
 // Reset forgets the entries.
 func (c *Changes) Reset() {
 	c.entries, c.free, c.feed, c.bytes = nil, nil, nil, 0
-	clear(c.byKey)
+	clear(c.byHash)
 }
 
-// Add takes one change. An error says that the table's structure or identity does not fit.
+// Add takes one change, which is not to be written again. An error says that the table's structure or identity does not fit.
 func (c *Changes) Add(e *cdc.Event) error {
+	c.bytes += entrySize + e.Bytes
 	if e.Relation != c.relation {
 		if err := c.bind(e.Relation); err != nil {
 			return err
@@ -109,7 +116,6 @@ func (c *Changes) addKeyless(e *cdc.Event) error {
 	n := c.newEntry()
 	n.insert, n.live, n.row = true, true, row
 	n.at(e)
-	c.bytes += size(row)
 	c.note(*n)
 	return nil
 }
@@ -173,10 +179,10 @@ func (c *Changes) update(e *cdc.Event) {
 			row[k] = old[k]
 		}
 	}
-	before := c.byKey[string(c.keyText(old))]
 	var source cdc.Tuple
 	if unchanged(row) {
-		if source = c.keyOf(old); before != nil {
+		source = c.keyOf(old)
+		if before, _ := c.find(old); before != nil {
 			source = before.source
 			fill(row, before.row)
 		}
@@ -198,7 +204,6 @@ func (c *Changes) put(row, source cdc.Tuple, e *cdc.Event, first bool) {
 	n.live, n.row, n.source = true, row, source
 	n.at(e)
 	c.note(entry{insert: first, live: true, row: row, source: source, lsn: n.lsn, ordinal: n.ordinal, op: n.op, time: n.time})
-	c.bytes += size(row)
 }
 
 func (c *Changes) remove(old cdc.Tuple, e *cdc.Event) {
@@ -206,7 +211,6 @@ func (c *Changes) remove(old cdc.Tuple, e *cdc.Event) {
 	n.live, n.row, n.source = false, old, nil
 	n.at(e)
 	c.note(entry{whole: e.OldFull, row: old, lsn: n.lsn, ordinal: n.ordinal, op: n.op, time: n.time})
-	c.bytes += size(old)
 }
 
 // note adds a change to the feed. A change of the key is a delete and an insert.
@@ -224,18 +228,37 @@ func (c *Changes) note(e entry) {
 		n.op = cdc.Update
 	}
 	c.feed = append(c.feed, &n)
-	c.bytes += size(e.row)
+	c.bytes += entrySize
 }
 
+// entry returns that of the row's key; a new one says insert.
 func (c *Changes) entry(row cdc.Tuple, insert bool) *entry {
-	key := c.keyText(row)
-	if n, ok := c.byKey[string(key)]; ok { // the compiler looks it up without a copy
+	n, hash := c.find(row)
+	if n != nil {
 		return n
 	}
-	n := c.newEntry()
-	n.insert = insert
-	c.byKey[string(key)] = n
+	n = c.newEntry()
+	n.insert, n.row, n.next = insert, row, -1
+	if other, ok := c.byHash[hash]; ok {
+		n.next = other
+	}
+	c.byHash[hash] = int32(len(c.entries) - 1) // a tick has no 2^31 entries
 	return n
+}
+
+// find returns the entry of the row's key, nil of none, and the hash of the key.
+func (c *Changes) find(row cdc.Tuple) (*entry, uint64) {
+	hash := maphash.Bytes(c.seed, c.keyText(row))
+	at, ok := c.byHash[hash]
+	if !ok {
+		return nil, hash
+	}
+	for ; at >= 0; at = c.entries[at].next {
+		if c.sameKey(c.entries[at].row, row) {
+			return c.entries[at], hash
+		}
+	}
+	return nil, hash
 }
 
 // newEntry appends an entry.
@@ -254,8 +277,8 @@ func (c *Changes) newEntry() *entry {
 func (c *Changes) keyText(row cdc.Tuple) []byte {
 	b := c.scratch[:0]
 	for _, k := range c.key {
-		b = binary.AppendUvarint(b, uint64(len(row[k].Text)))
-		b = append(b, row[k].Text...)
+		b = binary.AppendUvarint(b, uint64(len(row[k].Text())))
+		b = append(b, row[k].Text()...)
 	}
 	c.scratch = b
 	return b
@@ -271,7 +294,7 @@ func (c *Changes) keyOf(row cdc.Tuple) cdc.Tuple {
 
 func (c *Changes) sameKey(a, b cdc.Tuple) bool {
 	for _, k := range c.key {
-		if string(a[k].Text) != string(b[k].Text) {
+		if string(a[k].Text()) != string(b[k].Text()) {
 			return false
 		}
 	}
@@ -282,8 +305,8 @@ func (c *Changes) sameKey(a, b cdc.Tuple) bool {
 func (c *Changes) Key(row cdc.Tuple) string {
 	var out []string
 	for i, col := range c.table.Columns {
-		if slices.Contains(c.key, i) || c.table.Keyless() && len(row[i].Text) < 40 {
-			out = append(out, fmt.Sprintf("%s=%s", col.Shown(), row[i].Text))
+		if slices.Contains(c.key, i) || c.table.Keyless() && len(row[i].Text()) < 40 {
+			out = append(out, fmt.Sprintf("%s=%s", col.Shown(), row[i].Text()))
 		}
 	}
 	return strings.Join(out, ", ")
@@ -305,15 +328,4 @@ func unchanged(row cdc.Tuple) bool {
 		}
 	}
 	return false
-}
-
-// valueOverhead is about what a value costs besides its text.
-const valueOverhead = 32
-
-func size(row cdc.Tuple) int {
-	n := 0
-	for i := range row {
-		n += valueOverhead + len(row[i].Text)
-	}
-	return n
 }

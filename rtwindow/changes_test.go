@@ -38,7 +38,7 @@ func tuple(s string) cdc.Tuple {
 		case "-":
 			return cdc.Value{Kind: cdc.Null}
 		}
-		return cdc.Value{Kind: cdc.Text, Text: []byte(s)}
+		return cdc.NewValue(cdc.Text, []byte(s))
 	}
 	return cdc.Tuple{value(f[2]), value("extra"), value(f[1]), value(f[0])}
 }
@@ -64,15 +64,15 @@ func show(c *Changes) (out []string) {
 	for _, e := range c.entries {
 		text := map[bool]string{true: "insert", false: "other"}[e.insert]
 		if !e.live {
-			text += " dead " + string(e.row[0].Text)
+			text += " dead " + string(e.row[0].Text())
 		} else {
 			text += " live"
 			for _, v := range e.row {
-				text += " " + map[cdc.ValueKind]string{cdc.Text: string(v.Text), cdc.Null: "-", cdc.Unchanged: "~"}[v.Kind]
+				text += " " + map[cdc.ValueKind]string{cdc.Text: string(v.Text()), cdc.Null: "-", cdc.Unchanged: "~"}[v.Kind]
 			}
 		}
 		if e.source != nil {
-			text += fmt.Sprintf(" from %s", e.source[0].Text)
+			text += fmt.Sprintf(" from %s", e.source[0].Text())
 		}
 		out = append(out, text)
 	}

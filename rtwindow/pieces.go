@@ -267,7 +267,7 @@ func appendRow(b *block.Builder, row cdc.Tuple, live bool, key []int) error {
 func appendValue(b *block.Builder, col int, v cdc.Value) error {
 	switch v.Kind {
 	case cdc.Text:
-		return b.AppendText(col, v.Text)
+		return b.AppendText(col, v.Text())
 	case cdc.Null:
 		return b.AppendNull(col)
 	default:

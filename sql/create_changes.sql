@@ -18,5 +18,5 @@ CREATE TABLE IF NOT EXISTS {{.Changes}}
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY {{if .Keyless}}tuple(){{else}}cityHash64({{idents .Key}}){{end}}
-SETTINGS {{durable}}
+SETTINGS {{durable}}, {{oneFile}}
 COMMENT {{literal (print "tidemark: the changes of the tick under way to " .Source)}}

@@ -43,6 +43,8 @@ const (
 	// merged: the parts of a chunk, which grows no more after some seconds, become one. Merges by size would leave several, and a
 	// query of 40 million rows in 117 parts took a third longer than in 34.
 	merged = "min_age_to_force_merge_seconds = 60, min_age_to_force_merge_on_partition_only = 1"
+	// oneFile: a file for all columns, not two for each: what is read once, and whole, is written and synced with a sixth less work.
+	oneFile = "min_bytes_for_wide_part = 1000000000"
 	// volatile: what a restart throws away, or can do without.
 	volatile = "old_parts_lifetime = 5, auto_statistics_types = ''"
 )
@@ -76,6 +78,7 @@ func functions(prefix string) template.FuncMap {
 		"ident": Ident, "literal": Literal, "lsnText": lsnText,
 		"durable":       func() string { return durable },
 		"merged":        func() string { return merged },
+		"oneFile":       func() string { return oneFile },
 		"volatile":      func() string { return volatile },
 		"tableType":     func() string { return tableType },
 		"chunksType":    func() string { return chunksType },

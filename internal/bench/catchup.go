@@ -136,6 +136,10 @@ func (w *wal) tidemark(ctx context.Context) (m measurement) {
 	}
 	began, before := time.Now(), processTime(w.target.Pid())
 	w.profile(ctx, "catch-up", 10*time.Second)
+	// PostgreSQL is asked until it has sent all: ClickHouse would spend a twentieth of its time on answers.
+	if m.err = w.await(ctx, seldom, func() error { return w.sent(ctx) }); m.err != nil {
+		return m
+	}
 	if m.err = w.holds(ctx, w.end); m.err != nil {
 		return m
 	}
@@ -145,6 +149,17 @@ func (w *wal) tidemark(ctx context.Context) (m measurement) {
 	}
 	m.usage, m.err = w.stopBridge()
 	return m
+}
+
+// sent returns nil once the walsender of tidemark's slot has sent the last change.
+func (w *wal) sent(ctx context.Context) error {
+	var all bool
+	err := w.pg.QueryRow(ctx, `SELECT coalesce(bool_or(r.sent_lsn >= $1::pg_lsn), false) FROM pg_replication_slots s
+		JOIN pg_stat_replication r ON r.pid = s.active_pid WHERE s.slot_name = 'tidemark'`, w.end.String()).Scan(&all)
+	if err == nil && !all {
+		err = errNotYet
+	}
+	return err
 }
 
 // recvlogical has PostgreSQL's own client write the stream to nowhere.
@@ -284,7 +299,7 @@ func (w *wal) materialized(ctx context.Context) (m measurement) {
 		return measurement{err: err}
 	}
 	defer func() { _ = conn.Close() }()
-	m.err = w.await(ctx, seldom, func() error {
+	m.err = w.await(ctx, 3*seldom, func() error { // it has no walsender that could be asked instead
 		var n uint64
 		err := conn.QueryRow(ctx, fmt.Sprintf("SELECT count() FROM materialized.sales WHERE id = %d", sentinel)).Scan(&n)
 		if err == nil && n == 0 {

@@ -74,10 +74,10 @@ func (l *loading) journals(e *cdc.Event) bool {
 		return e.LSN >= l.Barrier
 	}
 	l.recent = append(l.recent, *e)
-	l.bytes += eventBytes(e)
+	l.bytes += eventOverhead + e.Bytes
 	for l.bytes > recentBytes {
 		l.forgotten = l.recent[0].LSN
-		l.bytes -= eventBytes(&l.recent[0])
+		l.bytes -= eventOverhead + l.recent[0].Bytes
 		l.recent = l.recent[1:]
 	}
 	return false

@@ -19,20 +19,20 @@ type tick struct {
 	commitTime time.Time   // of position
 	commits    []time.Time // of the transactions collected since the last mark
 
-	transaction []cdc.Event // of the transaction under way, until its commit or until it is big
-	bytes       int         // of transaction
-	open        bool        // within a transaction
-	big         bool        // within one that goes to ClickHouse in pieces
+	transaction []*cdc.Event // of the transaction under way, until its commit or until it is big
+	bytes       int          // of transaction
+	open        bool         // within a transaction
+	big         bool         // within one that goes to ClickHouse in pieces
 }
 
 // Bounds of memory. A tick that holds more than tickBytes is published early, so that it is one piece, in which a key is once;
 // a transaction of more than bigTransaction goes to ClickHouse in pieces of pieceBytes before its commit arrives, and those
 // have to be compacted, which costs more than all else that a tick does.
 const (
-	tickBytes      = 32 << 20
+	tickBytes      = 48 << 20
 	bigTransaction = 16 << 20
 	pieceBytes     = 32 << 20
-	drainBytes     = 2 * tickBytes // of the stream's, which count more than what is made of them
+	eventOverhead  = 160 // what an event takes besides its rows
 )
 
 // errInterrupted ends a session's goroutines when the loop has ended in order.
@@ -171,7 +171,7 @@ const quietRecovery = 5 * time.Second
 // of it and not the first batch; but no more than a tick holds. It reports whether a tick was published on the way.
 func (s *session) drain(ctx context.Context) (published bool, err error) {
 	began := s.mark.Epoch
-	for taken := 0; taken < drainBytes && s.mark.Epoch == began && s.stream.Waiting(); {
+	for taken := 0; taken < tickBytes && s.mark.Epoch == began && s.stream.Waiting(); {
 		select {
 		case <-ctx.Done():
 			return false, nil
@@ -246,13 +246,13 @@ func (s *session) advance(e *cdc.Event) {
 // the transaction is too big for that.
 func (s *session) change(ctx context.Context, e *cdc.Event) error {
 	if s.tick.big {
-		if err := s.reshape(ctx, []cdc.Event{*e}); err != nil {
+		if err := s.reshape(ctx, []*cdc.Event{e}); err != nil {
 			return err
 		}
 		return s.apply(ctx, e)
 	}
-	s.tick.transaction = append(s.tick.transaction, *e)
-	s.tick.bytes += eventBytes(e)
+	s.tick.transaction = append(s.tick.transaction, e)
+	s.tick.bytes += eventOverhead + e.Bytes
 	if s.tick.bytes <= bigTransaction {
 		return nil
 	}
@@ -281,24 +281,14 @@ func (s *session) applyTransaction(ctx context.Context) error {
 	if err := s.reshape(ctx, s.tick.transaction); err != nil {
 		return err
 	}
-	for i := range s.tick.transaction {
-		if err := s.apply(ctx, &s.tick.transaction[i]); err != nil {
+	for _, e := range s.tick.transaction {
+		if err := s.apply(ctx, e); err != nil {
 			return err
 		}
 	}
 	clear(s.tick.transaction)
 	s.tick.transaction, s.tick.bytes = s.tick.transaction[:0], 0
 	return nil
-}
-
-func eventBytes(e *cdc.Event) int {
-	n := 128
-	for _, t := range []cdc.Tuple{e.Old, e.New} {
-		for i := range t {
-			n += 32 + len(t[i].Text)
-		}
-	}
-	return n
 }
 
 // apply adds one event to the tables that it concerns.

@@ -27,11 +27,10 @@ var errReshaped = errors.New("its definition changed")
 
 // reshape looks at the events of one transaction before they are applied: do its rows have the columns that the session
 // knows? If not, everything before the transaction is published, and then a mark for the new columns.
-func (s *session) reshape(ctx context.Context, events []cdc.Event) error {
+func (s *session) reshape(ctx context.Context, events []*cdc.Event) error {
 	written := map[*table]bool{}
 	var last *cdc.Relation
-	for i := range events {
-		e := &events[i]
+	for _, e := range events {
 		if e.Kind != cdc.Change || e.Relation == last {
 			continue
 		}

@@ -160,9 +160,9 @@ func (w *worker) key(row cdc.Tuple) string {
 	var out []string
 	table := w.loader.table
 	for i, c := range table.Columns {
-		text := string(row[i].Text)
+		text := string(row[i].Text())
 		if row[i].Kind == cdc.Binary {
-			text = w.rt.rows.Text(i, row[i].Text)
+			text = w.rt.rows.Text(i, row[i].Text())
 		}
 		if slices.Contains(table.Key, c.Name) || table.Keyless() && len(text) < 40 {
 			out = append(out, fmt.Sprintf("%s=%s", c.Shown(), text))
@@ -226,9 +226,9 @@ func (h *half) append(row cdc.Tuple, chunk splitdate.Chunk, barrier cdc.LSN, ord
 		case cdc.Null:
 			err = h.rows.AppendNull(i)
 		case cdc.Binary:
-			err = h.rows.AppendBinary(i, row[i].Text)
+			err = h.rows.AppendBinary(i, row[i].Text())
 		default:
-			err = h.rows.AppendText(i, row[i].Text)
+			err = h.rows.AppendText(i, row[i].Text())
 		}
 		if err != nil {
 			h.rows.Truncate(rows)

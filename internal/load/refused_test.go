@@ -28,8 +28,8 @@ func TestRefusedIsNamed(t *testing.T) {
 	if !l.Binary() {
 		t.Error("the table is not read in binary")
 	}
-	binary := cdc.Tuple{{Kind: cdc.Binary, Text: []byte{0, 0, 0, 0, 0, 0, 1, 2}}, {Kind: cdc.Binary, Text: []byte{0x7f, 0xff, 0xff, 0xff}}}
-	text := cdc.Tuple{{Kind: cdc.Text, Text: []byte("258")}, {Kind: cdc.Text, Text: []byte("infinity")}}
+	binary := cdc.Tuple{cdc.NewValue(cdc.Binary, []byte{0, 0, 0, 0, 0, 0, 1, 2}), cdc.NewValue(cdc.Binary, []byte{0x7f, 0xff, 0xff, 0xff})}
+	text := cdc.Tuple{cdc.NewValue(cdc.Text, []byte("258")), cdc.NewValue(cdc.Text, []byte("infinity"))}
 	const want = `row id=258, as of 0/16: column born: Nullable(Date32) cannot hold "infinity": ClickHouse has no infinite dates and times`
 	for _, row := range []cdc.Tuple{binary, text} {
 		if err := l.Add(t.Context(), 0, []cdc.Tuple{row}); err == nil || err.Error() != want {

@@ -58,7 +58,7 @@ CREATE TABLE IF NOT EXISTS `shop_tidemark`.`evolved_changes`
 ENGINE = MergeTree
 PARTITION BY `_chunk`
 ORDER BY cityHash64(`id`)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = ''
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 5, auto_statistics_types = '', min_bytes_for_wide_part = 1000000000
 COMMENT 'tidemark: the changes of the tick under way to public.evolved';
 
 -- create_region_view
