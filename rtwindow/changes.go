@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"slices"
 	"strings"
 
@@ -44,6 +45,8 @@ type Changes struct {
 	free    []entry          // the next ones: an allocation each would be the most there are
 	feed    []*entry         // every change by itself, where the table has a change feed
 	byHash  map[uint64]int32 // of the key: the last entry with it. No pointers: the collector of garbage need not look
+	sent    map[uint64]int32 // those of the tick's earlier pieces
+	many    bool             // too many for sent
 	seed    maphash.Seed
 	bytes   int
 	scratch []byte
@@ -75,10 +78,44 @@ func (c *Changes) Empty() bool { return len(c.entries) == 0 }
 // Bytes is about how much memory the entries hold on to.
 func (c *Changes) Bytes() int { return c.bytes }
 
-// Reset forgets the entries.
+// maxSent bounds how many keys of earlier pieces are remembered: some 20 MiB.
+const maxSent = 1 << 20
+
+// Reset forgets the entries, and which keys earlier pieces had.
 func (c *Changes) Reset() {
-	c.entries, c.free, c.feed, c.bytes = nil, nil, nil, 0
+	c.forget()
 	clear(c.byHash)
+	if len(c.sent) > maxSent/8 { // after a big transaction
+		c.sent = nil
+	}
+	clear(c.sent)
+	c.many = false
+}
+
+// forget forgets the entries.
+func (c *Changes) forget() { c.entries, c.free, c.feed, c.bytes = nil, nil, nil, 0 }
+
+// flushed forgets the entries, whose piece was sent, and remembers their keys. It reports whether an earlier piece may have one
+// of them too.
+func (c *Changes) flushed() (repeated bool) {
+	c.forget()
+	repeated = c.many
+	for hash := range c.byHash {
+		_, before := c.sent[hash]
+		repeated = repeated || before
+	}
+	switch {
+	case len(c.sent)+len(c.byHash) > maxSent:
+		c.sent, c.many = nil, true
+	case len(c.sent) == 0 && c.sent != nil: // as nearly always: nothing is copied
+		c.sent, c.byHash = c.byHash, c.sent
+	case c.sent == nil:
+		c.sent, c.byHash = c.byHash, map[uint64]int32{}
+	default:
+		maps.Copy(c.sent, c.byHash)
+	}
+	clear(c.byHash)
+	return repeated
 }
 
 // Add takes one change, which is not to be written again. An error says that the table's structure or identity does not fit.

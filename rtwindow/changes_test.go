@@ -226,3 +226,62 @@ func ticked(state splitdate.Table, c choice, fresh uint64, numbers *splitdate.Nu
 	d.DropRT = slices.Concat(c.merged, c.alone)
 	return d
 }
+
+// TestRepeated tells ticks whose pieces share a key, which have to be compacted, from those that do not.
+func TestRepeated(t *testing.T) {
+	for name, c := range map[string]struct {
+		pieces [][]string
+		want   []bool
+	}{
+		"apart":            {[][]string{{"I 1 x y", "I 2 x y"}, {"U 3 x y"}, {"D 4 - -"}}, []bool{false, false, false}},
+		"within one piece": {[][]string{{"I 1 x y", "U 1 z w"}, {"I 2 x y"}}, []bool{false, false}},
+		"in two":           {[][]string{{"I 1 x y"}, {"I 2 x y", "U 1 z w"}, {"I 3 x y"}}, []bool{false, true, false}},
+		"far apart":        {[][]string{{"I 1 x y"}, {"I 2 x y"}, {"I 3 x y"}, {"D 1 - -"}}, []bool{false, false, false, true}},
+		"old key":          {[][]string{{"U 1 x y"}, {"U 1 - - > 2 x y"}}, []bool{false, true}},
+		"new key":          {[][]string{{"U 2 x y"}, {"U 1 - - > 2 x y"}}, []bool{false, true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			table, relation := items(t, "a")
+			changes := NewChanges(table)
+			for range 2 { // what a tick remembers is not the next one's
+				var got []bool
+				for _, piece := range c.pieces {
+					for _, text := range piece {
+						if err := changes.Add(change(relation, text)); err != nil {
+							t.Fatal(err)
+						}
+					}
+					got = append(got, changes.flushed())
+					if !changes.Empty() || changes.Bytes() != 0 {
+						t.Error("entries are left")
+					}
+				}
+				if !slices.Equal(got, c.want) {
+					t.Errorf("%v, want %v", got, c.want)
+				}
+				changes.Reset()
+			}
+		})
+	}
+}
+
+// TestRepeatedOfMany has more keys than are remembered: from then on any may be there twice.
+func TestRepeatedOfMany(t *testing.T) {
+	table, relation := items(t, "a")
+	changes := NewChanges(table)
+	for i := range maxSent + 1 {
+		changes.byHash[uint64(i)] = 0
+	}
+	for _, want := range []bool{false, true} {
+		if err := changes.Add(change(relation, "I 1 x y")); err != nil {
+			t.Fatal(err)
+		}
+		if got := changes.flushed(); got != want {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+	changes.Reset()
+	if changes.flushed() {
+		t.Error("the next tick remembers it")
+	}
+}

@@ -2,7 +2,7 @@
 // tick rewrites (the chunk policy), and the lookup of changed keys in them.
 //
 //	cdc.Event ──Changes.Add──▶ one entry per key ──Flush──▶ pieces in <table>_changes
-//	                                                          │ Resolve (TOAST), Compact (several pieces)
+//	                                                          │ Resolve (TOAST), Compact (pieces that share keys)
 //	                                                          ▼
 //	            Locate: which RT and LATE chunks hold the keys ──▶ Rewrite: new RT and LATE chunks ──▶ splitdate.Delta
 //

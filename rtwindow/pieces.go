@@ -30,6 +30,7 @@ type Pending struct {
 	Lookups   uint64  `json:"lookups"`   // keys in the pieces that were there before
 	Truncated bool    `json:"truncated"` // the table was emptied before the pieces
 	Flushes   int     `json:"flushes"`
+	Repeated  bool    `json:"repeated"` // a key may be in two pieces
 
 	// Written are all chunks that this tick wrote to <table>_changes; once a mark holds the tick they are garbage.
 	Written []splitdate.Chunk `json:"written"`
@@ -120,7 +121,7 @@ func (w *Window) Flush(ctx context.Context, c *Changes, p Pending) (Pending, err
 			next.Lookups += lookups(part.entries)
 		}
 	}
-	c.Reset()
+	next.Repeated = c.flushed() || p.Repeated
 	return next, nil
 }
 

@@ -44,10 +44,11 @@ func (s Slice) bounds() (first, last uint64) {
 	return s.Number * width, (s.Number+1)*width - 1
 }
 
-// Compact makes one piece, with one row per key, of a slice of the pieces of several flushes, and counts its lookups. It leaves
+// Compact makes one piece, with one row per key, of a slice of the pieces of several flushes, and counts its lookups. Pieces that
+// share no key are left as they are, unless they have to be sliced: it costs more than all else that a tick does. It leaves
 // out what the ages of rows make of no effect: deletes of rows of the state that are kept, and new rows that are too old.
 func (w *Window) Compact(ctx context.Context, state splitdate.Table, p Pending, ages splitdate.Ages, s Slice) (Pending, error) {
-	if w.table.Keyless() || p.Flushes < 2 && !p.Overlapping && s.Of == 1 {
+	if w.table.Keyless() || !p.Repeated && !p.Overlapping && s.Of == 1 {
 		return p, nil
 	}
 	to := w.numbers()
@@ -62,6 +63,7 @@ func (w *Window) Compact(ctx context.Context, state splitdate.Table, p Pending, 
 	}
 	feed := slices.DeleteFunc(slices.Clone(p.Pieces), func(piece Piece) bool { return !piece.Feed })
 	p.Pieces, p.Flushes = append([]Piece{{Chunk: to}}, feed...), 1
+	p.Repeated = false
 	p.Written = append(p.Written, to)
 	p.Lookups, err = w.count(ctx, w.table.CountLookups(), warehouse.Params{"pieces": warehouse.Array(p.Chunks())})
 	return p, err

@@ -234,6 +234,7 @@ func (s *session) applied(t *table) {
 	}
 	s.keeper.discard(placeOf(t.sql, sql.Changes), garbage)
 	t.pending = rtwindow.Pending{}
+	t.changes.Reset()
 }
 
 // checkInvariants evaluates in SQL the invariants of the tables that a step changed.
