@@ -1,5 +1,7 @@
 package cdc
 
+import "unsafe"
+
 // arena hands out the values of rows from few, growing pieces, so that a row costs no allocation of its own. What it handed out
 // is never moved.
 type arena struct {
@@ -9,10 +11,11 @@ type arena struct {
 
 // Sizes of pieces, in values.
 const (
-	minPiece  = 1 << 5
-	maxPiece  = 1 << 12
-	valueSize = 16 // of a Value in memory
+	minPiece = 1 << 5
+	maxPiece = 1 << 12
 )
+
+const valueSize = int(unsafe.Sizeof(Value{}))
 
 // tuple returns a Tuple of n zero values.
 func (a *arena) tuple(n int) Tuple {

@@ -204,16 +204,14 @@ func (d *decoder) tuple(rel *Relation, w *wire) (Tuple, error) {
 	}
 	t := d.arena.tuple(n)
 	for i := range t {
-		kind := ValueKind(w.uint8())
-		switch kind {
+		switch kind := ValueKind(w.uint8()); kind {
 		case Null, Unchanged:
+			t[i].Kind = kind
 		case Text:
 			t[i] = NewValue(kind, w.bytes(int(int32(w.uint32()))))
-			continue
 		default:
 			return nil, fmt.Errorf("unknown kind %q of column %d", byte(kind), i)
 		}
-		t[i].Kind = kind
 	}
 	return t, w.err()
 }

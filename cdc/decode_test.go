@@ -131,7 +131,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// BenchmarkDecode decodes runs of inserts of one row, and keeps what an event takes in sight.
+// BenchmarkDecode decodes runs of inserts of one row.
 func BenchmarkDecode(b *testing.B) {
 	m := sampleMessages()
 	d := newDecoder(0)

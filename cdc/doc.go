@@ -13,7 +13,7 @@
 //	Stream.Run│ reader │  │ status │         │ Barrier │──▶│ Barrier.Copy   │
 //	          │        │─▶│        │         └─────────┘   │ n workers      │
 //	          └────┬───┘  └───▲────┘                       └───────┬────────┘
-//	     messages  │          │                                    │
+//	     messages  │          │                                    │ runs of rows
 //	          ┌────▼───┐      │                                    │
 //	          │ queue  │      │ Confirm(LSN)                       │
 //	          │ decoder│      │                                    │

@@ -43,7 +43,8 @@ func (q *queue) put(r *raw) (empty *raw) {
 	} else {
 		q.runs = append(q.runs, r)
 		q.bytes += len(r.buf)
-		empty = &raw{buf: make([]byte, 0, len(r.buf)+len(r.buf)/8)} // the next one will be about as large
+		size := min(len(r.buf), batchBytes) // the next one will be about as large, but for a huge value
+		empty = &raw{buf: make([]byte, 0, size+size/8)}
 	}
 	notify(q.ready)
 	return empty

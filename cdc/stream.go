@@ -26,8 +26,8 @@ const (
 	// linger is how long an unfinished batch waits for more: what batching adds to the latency of a change.
 	linger = 2 * time.Millisecond
 	// gather is the pause before reading on in the middle of a batch. The walsender sends each change by itself; one
-	// read per change, and waking up for it, would cost several times what decoding costs. A quarter of linger takes a quarter more
-	// of the bridge's time while catching up, twice of it a little more too.
+	// read per change, and waking up for it, would cost several times what decoding costs. A quarter of this
+	// takes a quarter more of the bridge's time while catching up.
 	gather = linger
 	// leavePatience bounds the end of a stream.
 	leavePatience = 2 * time.Second

@@ -58,7 +58,7 @@ type Changes struct {
 
 // NewChanges returns an empty collection for the table.
 func NewChanges(t *sql.Table) *Changes {
-	c := &Changes{table: t, byHash: map[uint64]int32{}, seed: maphash.MakeSeed()}
+	c := &Changes{table: t, byHash: map[uint64]int32{}, sent: map[uint64]int32{}, seed: maphash.MakeSeed()}
 	if t.Keyless() {
 		return c
 	}
@@ -85,8 +85,8 @@ const maxSent = 1 << 20
 func (c *Changes) Reset() {
 	c.forget()
 	clear(c.byHash)
-	if len(c.sent) > maxSent/8 { // after a big transaction
-		c.sent = nil
+	if len(c.sent) > maxSent/8 { // after a big transaction: a map keeps its memory
+		c.sent = map[uint64]int32{}
 	}
 	clear(c.sent)
 	c.many = false
@@ -100,22 +100,29 @@ func (c *Changes) forget() { c.entries, c.free, c.feed, c.bytes = nil, nil, nil,
 func (c *Changes) flushed() (repeated bool) {
 	c.forget()
 	repeated = c.many
-	for hash := range c.byHash {
-		_, before := c.sent[hash]
-		repeated = repeated || before
-	}
 	switch {
+	case c.many:
 	case len(c.sent)+len(c.byHash) > maxSent:
-		c.sent, c.many = nil, true
-	case len(c.sent) == 0 && c.sent != nil: // as nearly always: nothing is copied
+		repeated = c.shared()
+		c.sent, c.many = map[uint64]int32{}, true
+	case len(c.sent) == 0: // as nearly always: nothing is looked up or copied
 		c.sent, c.byHash = c.byHash, c.sent
-	case c.sent == nil:
-		c.sent, c.byHash = c.byHash, map[uint64]int32{}
 	default:
+		repeated = c.shared()
 		maps.Copy(c.sent, c.byHash)
 	}
 	clear(c.byHash)
 	return repeated
+}
+
+// shared reports whether a key is among those of earlier pieces.
+func (c *Changes) shared() bool {
+	for hash := range c.byHash {
+		if _, ok := c.sent[hash]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // Add takes one change, which is not to be written again. An error says that the table's structure or identity does not fit.

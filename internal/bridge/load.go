@@ -108,6 +108,7 @@ func (s *session) resumeLoads(ctx context.Context) error {
 		if err := json.Unmarshal(kept.Pending, &t.pending); err != nil {
 			return fmt.Errorf("decode the load of %s: %w", t.sql.Source, err)
 		}
+		t.pending.Repeated = !t.pending.Empty() // which keys its pieces have, only the session knew that sent them
 	}
 	if len(gone) == 0 {
 		return nil

@@ -25,9 +25,9 @@ type tick struct {
 	big         bool         // within one that goes to ClickHouse in pieces
 }
 
-// Bounds of memory. A tick that holds more than tickBytes is published early, so that it is one piece, in which a key is once;
-// a transaction of more than bigTransaction goes to ClickHouse in pieces of pieceBytes before its commit arrives, and those
-// have to be compacted, which costs more than all else that a tick does.
+// Bounds of memory. A tick that holds more than tickBytes is published early, so that it is one piece, in which a key is once:
+// pieces that share keys have to be compacted, which costs more than all else that a tick does. What cannot be published yet, a
+// transaction of more than bigTransaction and the changes of a table that is being loaded, goes to ClickHouse in pieces of pieceBytes.
 const (
 	tickBytes      = 48 << 20
 	bigTransaction = 16 << 20
@@ -318,7 +318,7 @@ func (s *session) applyTo(ctx context.Context, t *table, e *cdc.Event) error {
 	if err := t.changes.Add(e); err != nil {
 		return s.holdOn(ctx, s.ofTable(t, err))
 	}
-	if s.tick.big && t.changes.Bytes() > pieceBytes {
+	if (s.tick.big || !s.live(t)) && t.changes.Bytes() > pieceBytes {
 		return s.holdOn(ctx, s.ofTable(t, s.flush(ctx, t)))
 	}
 	return nil
