@@ -151,3 +151,42 @@ func TestRowsBetweenSnapshots(t *testing.T) {
 	r.WaitLSN(1)
 	comparePieces(t, r)
 }
+
+// TestChangesUnderALoad writes more to a table than a bridge keeps in memory before anything of the table is loaded: the changes
+// lie in ClickHouse by then.
+func TestChangesUnderALoad(t *testing.T) {
+	t.Parallel()
+	r := rig.New(t, servers, "CREATE TABLE big (id bigint PRIMARY KEY, d timestamptz NOT NULL DEFAULT now(), v text)",
+		"INSERT INTO big VALUES (0)", "CREATE PUBLICATION tidemark FOR TABLE big")
+	reached, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	b := r.Run(r.ConfigFile("tick: 200ms\ntables: {public.big: {date_column: d}}"), bridge.Options{Hook: func(ctx context.Context, statement string, after bool) error {
+		if statement != "insert_chunk" || after {
+			return nil
+		}
+		once.Do(func() { close(reached) })
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+		return nil
+	}})
+	<-reached
+	for i := range 10 { // of 5 MB each: none goes in pieces because of its own size
+		execPostgres(t, r, fmt.Sprintf("INSERT INTO big SELECT g, now(), repeat('v', 5000) FROM generate_series(%d, %d) g", i*1000+1, i*1000+1000))
+	}
+	r.Eventually(time.Minute, "a piece of changes", func(ctx context.Context) error {
+		var n uint64
+		err := r.CH.QueryRow(ctx, "SELECT count() FROM "+r.Name+"_tidemark.big_changes").Scan(&n)
+		if err == nil && n == 0 {
+			err = fmt.Errorf("there is none")
+		}
+		return err
+	})
+	close(release)
+	r.WaitLSN(1)
+	compareBig(t, r)
+	if err := b.Stop(); err != nil {
+		t.Error(err)
+	}
+}
