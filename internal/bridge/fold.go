@@ -27,10 +27,10 @@ type folding struct {
 // Folded is what a fold did to one table.
 type Folded struct {
 	Table  string        `json:"table"`
-	Chunks int           `json:"chunks"` // of HISTORIC that went
-	Built  int           `json:"built"`  // that came instead
-	Late   uint64        `json:"late_rows"`
-	Masks  uint64        `json:"masks"`
+	Chunks int           `json:"chunks"`    // of HISTORIC that went
+	Built  int           `json:"built"`     // that came instead
+	Late   uint64        `json:"late_rows"` // by how many there are fewer
+	Masks  uint64        `json:"masks"`     // by how many there are fewer
 	Took   time.Duration `json:"took"`
 }
 
@@ -166,7 +166,8 @@ func (s *session) publishFold(ctx context.Context, f *folding) error {
 	}
 	done := Folded{
 		Table: t.sql.Source, Chunks: len(f.fold.From), Built: len(f.fold.Built()),
-		Late: before.Rows(before.Late) - after.Rows(after.Late), Masks: before.Rows(before.Masks) - after.Rows(after.Masks), Took: time.Since(f.since),
+		Late: fewer(before.Rows(before.Late), after.Rows(after.Late)), Masks: fewer(before.Rows(before.Masks), after.Rows(after.Masks)),
+		Took: time.Since(f.since),
 	}
 	s.log.Info().Str("table", done.Table).Int("chunks", done.Chunks).Int("built", done.Built).Uint64("late_rows", done.Late).
 		Uint64("masks", done.Masks).Dur("took", done.Took).Msg("folded")
@@ -175,6 +176,9 @@ func (s *session) publishFold(ctx context.Context, f *folding) error {
 	}
 	return nil
 }
+
+// fewer is by how much a number fell. What changed while a fold was built counts against it, and may be more than what was folded.
+func fewer(before, after uint64) uint64 { return before - min(before, after) }
 
 // overflowing starts a resync when the late rows and masks of some table exceed limits.late_rows.
 func (s *session) overflowing() {
