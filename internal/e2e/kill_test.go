@@ -19,6 +19,7 @@ const killWithin = 2 * time.Second
 // TestKill kills the bridge with SIGKILL, again and again, while rows of any age change, and in the end stops it in
 // order. Readers need ClickHouse alone: each of their reads must answer, and be right, whether a bridge runs or not.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	r := newAuditRig(t, lateTables("history", "docs", "events", "products")...)
 	n := seed(t)
 	chance := rand.New(rand.NewPCG(n, 0))

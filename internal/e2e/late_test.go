@@ -29,7 +29,7 @@ func TestLate(t *testing.T) {
 	}{
 		{"rows with a date", []string{"history", "docs", "stock"}, bridge.Options{}, 1},
 		{"other shapes", []string{"lines", "days", "events", "products"}, bridge.Options{}, 2},
-		{"invariants checked", []string{"history", "lines", "products"}, bridge.Options{CheckInvariants: true, Slices: 3}, 2},
+		{"invariants checked", []string{"history", "products"}, bridge.Options{CheckInvariants: true, Slices: 3}, 2},
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			r := newAuditRig(t, lateTables(v.tables...)...)
@@ -92,12 +92,16 @@ func (r *auditRig) startReaders() *auditReaders {
 	return out
 }
 
-// pause between two reads of one reader, so that the bridge has the machine now and then.
+// pause between two reads of a reader that has the machine to itself.
 const pause = 30 * time.Millisecond
+
+// auditPause is that of an auditReader: several that read all the time would leave the bridge so little of two cores that there
+// were hardly more epochs than one to see.
+const auditPause = 400 * time.Millisecond
 
 // read asks for n tables at a time, others each time.
 func (a *auditReaders) read(ctx context.Context, conn driver.Conn, n int) {
-	ticker := time.NewTicker(pause)
+	ticker := time.NewTicker(auditPause)
 	defer ticker.Stop()
 	names := a.rig.names()
 	last := uint64(0)

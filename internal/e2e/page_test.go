@@ -30,6 +30,7 @@ func listening(t *testing.T, file string) (copied, url string) {
 
 // TestPage looks at the status page in a browser: what it says, a resync from begin to end, and that it says nothing wrong.
 func TestPage(t *testing.T) {
+	t.Parallel()
 	r := shop(t)
 	file, url := served(t, r, "schedule: {resync: \"\"}"+shopTables)
 	fold := newHold("fold")
