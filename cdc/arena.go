@@ -15,6 +15,7 @@ const (
 	maxPiece = 1 << 12
 )
 
+// valueSize is what a Value takes in memory, in bytes.
 const valueSize = int(unsafe.Sizeof(Value{}))
 
 // tuple returns a Tuple of n zero values.

@@ -18,6 +18,8 @@ import (
 type folding struct {
 	table  *table
 	fold   historic.Fold
+	rows   uint64 // that the fold takes up, masked ones of HISTORIC included
+	late   uint64 // of them, those of LATE
 	done   chan error
 	cancel context.CancelFunc
 	job    *observe.Job
@@ -29,8 +31,8 @@ type Folded struct {
 	Table  string        `json:"table"`
 	Chunks int           `json:"chunks"`    // of HISTORIC that went
 	Built  int           `json:"built"`     // that came instead
-	Late   uint64        `json:"late_rows"` // by how many there are fewer
-	Masks  uint64        `json:"masks"`     // by how many there are fewer
+	Late   uint64        `json:"late_rows"` // that were taken up, though some may have changed since
+	Masks  uint64        `json:"masks"`     // that were applied: rows of the old chunks that the new ones lack
 	Took   time.Duration `json:"took"`
 }
 
@@ -78,11 +80,12 @@ func (s *session) beginFold(ctx context.Context, t *table, rng splitdate.Range) 
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	f := &folding{table: t, fold: fold, done: make(chan error, 1), cancel: cancel, since: time.Now()}
-	f.job = s.seen.Begin(observe.Fold, t.sql.Source, int64(state.Rows(fold.From)+state.Rows(fold.Late)))
+	f := &folding{table: t, fold: fold, late: state.Rows(fold.Late), done: make(chan error, 1), cancel: cancel, since: time.Now()}
+	f.rows = state.Rows(fold.From) + f.late
+	f.job = s.seen.Begin(observe.Fold, t.sql.Source, int64(f.rows))
 	s.folding = f
 	s.beginJournal(t, fold.Frozen())
-	s.log.Info().Str("table", t.sql.Source).Int("chunks", len(fold.From)).Uint64("late_rows", state.Rows(fold.Late)).
+	s.log.Info().Str("table", t.sql.Source).Int("chunks", len(fold.From)).Uint64("late_rows", f.late).
 		Uint64("masks", state.Rows(fold.Masks)).Msg("folding")
 	held := s.held(t)
 	go func() { // ends with the statements or ctx; awaited by endFold or stopFold
@@ -166,8 +169,7 @@ func (s *session) publishFold(ctx context.Context, f *folding) error {
 	}
 	done := Folded{
 		Table: t.sql.Source, Chunks: len(f.fold.From), Built: len(f.fold.Built()),
-		Late: fewer(before.Rows(before.Late), after.Rows(after.Late)), Masks: fewer(before.Rows(before.Masks), after.Rows(after.Masks)),
-		Took: time.Since(f.since),
+		Late: f.late, Masks: f.rows - after.Rows(f.fold.Built()), Took: time.Since(f.since),
 	}
 	s.log.Info().Str("table", done.Table).Int("chunks", done.Chunks).Int("built", done.Built).Uint64("late_rows", done.Late).
 		Uint64("masks", done.Masks).Dur("took", done.Took).Msg("folded")
@@ -176,9 +178,6 @@ func (s *session) publishFold(ctx context.Context, f *folding) error {
 	}
 	return nil
 }
-
-// fewer is by how much a number fell. What changed while a fold was built counts against it, and may be more than what was folded.
-func fewer(before, after uint64) uint64 { return before - min(before, after) }
 
 // overflowing starts a resync when the late rows and masks of some table exceed limits.late_rows.
 func (s *session) overflowing() {

@@ -123,3 +123,32 @@ func (m *jobMix) note(done []bridge.Reread) {
 		}
 	}
 }
+
+// TestFolded changes late rows again while a fold is built. What it says that it folded is what there was when it began, whatever
+// came meanwhile: of that, masks of the new chunks, there may be more than the fold took away.
+func TestFolded(t *testing.T) {
+	t.Parallel()
+	r := rig.New(t, servers, guardTables...)
+	fold := newHold("fold")
+	b := r.Run(r.ConfigFile(guardConfig), bridge.Options{Hook: fold.hook})
+	r.WaitLSN(1)
+	execute(t, r, guardChanges+"; INSERT INTO rows SELECT g, '2026-03-02', g FROM generate_series(1001, 1020) g")
+	r.WaitLSN(1)
+	done := make(chan error, 1)
+	var folded []bridge.Folded
+	go func() { // ends with the fold
+		var err error
+		folded, err = b.Resync(t.Context(), bridge.Request{})
+		done <- err
+	}()
+	<-fold.reached
+	execute(t, r, "UPDATE rows SET v = v + 1 WHERE id < 10 OR id > 1000")
+	r.WaitLSN(1)
+	close(fold.release)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if len(folded) != 1 || folded[0].Late != 29 || folded[0].Masks != 10 {
+		t.Errorf("folded %+v, want 29 late rows and 10 masks", folded)
+	}
+}

@@ -29,7 +29,7 @@ func TestLate(t *testing.T) {
 	}{
 		{"rows with a date", []string{"history", "docs", "stock"}, bridge.Options{}, 1},
 		{"other shapes", []string{"lines", "days", "events", "products"}, bridge.Options{}, 2},
-		{"invariants checked", []string{"history", "products"}, bridge.Options{CheckInvariants: true, Slices: 3}, 2},
+		{"invariants checked", []string{"history", "lines", "products"}, bridge.Options{CheckInvariants: true, Slices: 3}, 2},
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			r := newAuditRig(t, lateTables(v.tables...)...)
